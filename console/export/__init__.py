@@ -1,0 +1,1 @@
+"""Configuration for other tools, generated from the product's own tables."""

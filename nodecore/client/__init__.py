@@ -1,0 +1,1 @@
+"""The Python client: routing and batching; its trio side is in runtime/."""

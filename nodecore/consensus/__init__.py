@@ -1,0 +1,1 @@
+"""Single-decree consensus: ballots, acceptor, proposer."""

@@ -1,0 +1,74 @@
+"""What the pure core asks of the world.
+
+``Node`` collects effects while it handles a wake-up; whoever drives it (the process, or the
+simulated cluster) takes them with ``take_effects()`` and executes them in order. There is no third
+way to reach the world. Answers to local doors are not effects: they are handed to the callback
+that came with the request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from nodecore.ids import NodeId
+from transport.messages import Lane, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message to a peer. Dropped (and reported by ``Node.on_undelivered``) without a link."""
+
+    peer: NodeId
+    lane: Lane
+    stream: int
+    """Correlates request and reply on one link; 0 = one-way."""
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write a small record durably *before* any later effect of the same batch is executed."""
+
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetPeers:
+    """The peers that links must exist to, replacing the earlier set: id -> "host:port" (native door)."""
+
+    addresses: tuple[tuple[NodeId, str], ...]
+
+
+class Severity(StrEnum):
+    """How loud an event is."""
+
+    INFO = "info"
+    NOTICE = "notice"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """An event for the log, the subscribers and the console."""
+
+    kind: str
+    """Dotted name: ``member.suspect``, ``breaker.open``, ``topology.epoch``, ``fault.added``..."""
+    text: str
+    """One line for a person."""
+    severity: Severity = Severity.INFO
+    fields: tuple[tuple[str, str | int | float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End this process: it has left the cluster, was refused, or must not go on."""
+
+    reason: str
+    exit_code: int = 0
+
+
+Effect: TypeAlias = Send | Persist | SetPeers | Emit | Stop

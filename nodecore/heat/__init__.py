@@ -1,0 +1,1 @@
+"""Hot keys: counting per tick and merging over the cluster."""

@@ -1,0 +1,1 @@
+"""Who is alive: SWIM with suspicion, refutation and local health."""

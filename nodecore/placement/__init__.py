@@ -1,0 +1,1 @@
+"""Which nodes own which slots: hashing, the ring, the topology document and its changes."""

@@ -1,0 +1,1 @@
+"""Copies of entries: versions, quorums, the coordinator, hints and migration."""

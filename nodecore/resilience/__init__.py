@@ -1,0 +1,1 @@
+"""Breakers and what else keeps a node answering under failure."""

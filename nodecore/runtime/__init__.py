@@ -1,0 +1,1 @@
+"""The edge of this package: the only part that touches the world."""

@@ -1,0 +1,1 @@
+"""The deterministic world: clusters of real nodes on an event heap."""

@@ -1,0 +1,1 @@
+"""The memory tier: accounting, eviction and expiry over the table."""

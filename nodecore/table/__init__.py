@@ -1,0 +1,1 @@
+"""Entries and the gate over them; compiled where possible."""

@@ -1,0 +1,1 @@
+"""The wire: frames, messages, links and their faults. Knows messages, not caches."""
