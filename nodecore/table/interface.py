@@ -43,7 +43,7 @@ class Entry(Protocol):
 
     @property
     def reply(self) -> bytes:
-        """Ready-made RESP bulk reply ``$n\\r\\n...\\r\\n``; ``$-1\\r\\n`` for tombstones."""
+        """Ready-made RESP bulk reply (``$n``, payload, line ends); the nil reply for tombstones."""
 
     hlc: int
     node: int
