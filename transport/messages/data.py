@@ -1,0 +1,97 @@
+"""Messages of the data lane: reads, writes and streams between nodes (50..79)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from transport.messages.base import Message
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRead(Message):
+    """Read keys from this owner's own store, no forwarding."""
+
+    TYPE: ClassVar[int] = 50
+    epoch: int
+    keys: object
+    """List of bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerValues(Message):
+    """Answer to PeerRead. Per key None (nothing known) or [kind, value, hlc, node, expires_ms]."""
+
+    TYPE: ClassVar[int] = 51
+    epoch: int
+    incarnation: int
+    entries: object
+    load: int = 0
+    """Load hint 0..255 of the answering node."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerWrite(Message):
+    """Apply a batch that shares one version and expiry, if newer. Columnar: bulk apply is compiled."""
+
+    TYPE: ClassVar[int] = 52
+    epoch: int
+    keys: object
+    values: object
+    hlc: int
+    node: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerApply(Message):
+    """Apply entries with their own versions, if newer: updates, deletes, hints, repairs, streams."""
+
+    TYPE: ClassVar[int] = 53
+    epoch: int
+    cause: str
+    """``update``, ``hint``, ``repair``, ``stream`` (staged in a joint epoch), ``handover``."""
+    entries: object
+    """List of [key, kind, value, hlc, node, expires_ms]; kind 255 is a tombstone."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerWritten(Message):
+    """Answer to PeerWrite and PeerApply: all were applied or were older than what is there."""
+
+    TYPE: ClassVar[int] = 54
+    epoch: int
+    incarnation: int
+    refused: object
+    """Indexes of entries refused (memory, clock, floor) with their Code: list of [index, code]."""
+    load: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Forward(Message):
+    """Run a request here on behalf of another node; forwarded at most once."""
+
+    TYPE: ClassVar[int] = 55
+    epoch: int
+    request: object
+    """``nodecore.replication.wire.request_to_plain``."""
+    deadline_ms: int
+    """How long the asker waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded(Message):
+    """Answer to Forward: ``outcome_to_plain``."""
+
+    TYPE: ClassVar[int] = 56
+    epoch: int
+    outcome: object
+
+
+@dataclass(frozen=True, slots=True)
+class Drop(Message):
+    """Evict these if not newer: no tombstone, no reply. List of [key, hlc, node]."""
+
+    TYPE: ClassVar[int] = 57
+    epoch: int
+    entries: object
