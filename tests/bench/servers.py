@@ -1,0 +1,120 @@
+"""Starts what is measured: redis-server and ringdeck nodes, as plain child processes on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Server:
+    """One running server process."""
+
+    name: str
+    pid: int
+    resp: int
+    http: int = 0
+    native: int = 0
+
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_bytes(self) -> int:
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith(("Private_Dirty:",)):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no Private_Dirty in smaps_rollup")
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for entry in sockets:
+        entry.bind(("127.0.0.1", 0))
+    ports = [int(entry.getsockname()[1]) for entry in sockets]
+    for entry in sockets:
+        entry.close()
+    return ports
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], deadline_s: float = 20.0) -> None:
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        assert process.poll() is None, f"server ended with {process.returncode}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"port {port} did not open")
+
+
+@contextlib.contextmanager
+def redis_server() -> Iterator[Server]:
+    """A redis-server without persistence."""
+    program = shutil.which("redis-server")
+    assert program is not None, "redis-server is not installed"
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_port(port, process)
+        yield Server("redis-server", process.pid, port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def ringdeck_nodes(
+    count: int, *, table: str = "auto", maxmemory_bytes: int = 2 << 30, name: str = "bench"
+) -> Iterator[list[Server]]:
+    """A cluster of nodes, started as the command line starts them, ready when this yields."""
+    with tempfile.TemporaryDirectory(prefix="ringdeck-bench-") as home:
+        environment = dict(os.environ, RINGDECK_HOME=home, RINGDECK_TABLE=table)
+        environment["RINGDECK_MAXMEMORY_BYTES"] = str(maxmemory_bytes)
+        command = [sys.executable, "-m", "console.cli", "cluster"]
+        started = subprocess.run(
+            [*command, "start", "--nodes", str(count), "--json", "--name", name],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+        try:
+            assert started.returncode == 0, started.stderr
+            answer = json.loads(started.stdout)
+            yield [
+                Server(
+                    f"ringdeck {node['id']}",
+                    int(node["pid"]),
+                    int(node["resp"].rsplit(":", 1)[1]),
+                    int(node["http"].rsplit(":", 1)[1]),
+                    int(node["native"].rsplit(":", 1)[1]),
+                )
+                for node in answer["nodes"]
+            ]
+        finally:
+            subprocess.run(
+                [*command, "stop", "--purge", "--name", name],
+                env=environment,
+                cwd=ROOT,
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
