@@ -1,8 +1,8 @@
 """Configuration of one node: a frozen record, its presets and its rules.
 
 Sources, weakest first: defaults, TOML file, environment (``RINGDECK_...``), flags that were typed.
-They are merged as plain mappings by :func:`merge` and parsed once by :func:`parse`, which reports
-every problem, not the first. Files are read in ``runtime/``.
+They are merged as plain mappings by ``config_parsing.merge`` and parsed once by
+``config_parsing.parse``, which reports every problem, not the first. Files are read in ``runtime/``.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class NodeConfig:
     suspicion_multiplier: float = 3.0
     """Suspicion lasts multiplier * log10(members + 9) * probe_interval_s."""
     log_level: str = "info"
+    log_file: str = ""
+    """Rotated by the node; empty: standard error."""
     table: str = "auto"
     """``auto``, ``compiled`` or ``reference``."""
     extra: dict[str, str] = field(default_factory=dict)
