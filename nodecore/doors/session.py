@@ -16,6 +16,7 @@ from nodecore.ids import Epoch, NodeId, Now
 from nodecore.placement.topology import Topology
 from nodecore.requests import Outcome, Request
 from nodecore.statistics import NodeStatistics
+from nodecore.table.interface import Table
 
 OnOutcome: TypeAlias = Callable[[Outcome, Now], None]
 
@@ -59,8 +60,12 @@ class Backend(Protocol):
     ) -> Outcome | None:
         """Run an operator's verb (see ``nodecore.admin``); answers like ``submit``."""
 
-    def count_request(self, name: str) -> None:
-        """Count one command by name, for the ``requests`` statistic."""
+    @property
+    def table(self) -> Table:
+        """This node's entries; doors read through its gated bulk calls only."""
+
+    def count_request(self, name: str, count: int = 1) -> None:
+        """Count commands by name, for the ``requests`` statistic."""
 
     def ready(self) -> bool:
         """Whether this node is a full member and serves."""
