@@ -1,0 +1,1 @@
+"""The bottom bars: small dialogues as state machines from keys to commands."""

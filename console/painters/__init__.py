@@ -1,0 +1,1 @@
+"""Painters: pure functions from view models to rows of styled text."""
