@@ -1,0 +1,153 @@
+"""Heat of one node: which keys and which parts of the ring are busy.
+
+Counting is exact: the keys touched in a tick arrive as a list and go through one ``Counter``, which
+is faster in Python than any sketch and has no error. Past the cap of the touch buffer the rest is
+known only as a number; the counts are then scaled, and the reported error bound says so.
+
+Rates are those of the last *complete* window (one second); an exponentially weighted average with
+hysteresis rides along for deciding what is hot. This module reports; it mitigates nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from nodecore.ids import SLOTS_COUNT, Now
+from nodecore.limits import HOT_KEYS_REPORTED, TOUCHES_MAX
+from nodecore.statistics import HEAT_BANDS, KeyHeat
+
+WINDOW_S: Final = 1.0
+EWMA_WEIGHT: Final = 0.5
+"""Of the newest window."""
+AVERAGED_KEYS_MAX: Final = 1000
+"""Keys whose average is kept between windows: the heaviest of each window."""
+SHARE_HOT: Final = 0.01
+"""Share of the node's operations from which a key may be called hot; half of it cools it again."""
+RATE_HOT_MIN: Final = 100.0
+"""Operations per second below which nothing is hot, whatever its share."""
+_Z: Final = 3.0
+
+_SLOTS_PER_BAND: Final = SLOTS_COUNT // HEAT_BANDS
+
+
+class HeatCounter:
+    """Counts per tick, reports per window.
+
+    Args:
+        slot_of: key -> slot.
+        window_s: length of a reported window.
+    """
+
+    def __init__(self, slot_of: Callable[[bytes], int], window_s: float = WINDOW_S) -> None:
+        self._slot_of = slot_of
+        self._window_s = window_s
+        self._reads: Counter[bytes] = Counter()
+        self._writes: Counter[bytes] = Counter()
+        self._writes_pending: list[bytes] = []
+        self._writes_lost = 0
+        self._reads_lost = 0
+        self._started_s: float | None = None
+        self._averages: dict[bytes, float] = {}
+        self._hot: dict[bytes, bool] = {}
+        self.hot_keys: tuple[KeyHeat, ...] = ()
+        """The heaviest keys of the last complete window, heaviest first."""
+        self.bands: tuple[int, ...] = (0,) * HEAT_BANDS
+        """Operations of the last complete window in each band of slots."""
+        self.operations_per_s = 0.0
+
+    @property
+    def hot(self) -> tuple[bytes, ...]:
+        """Keys that are hot by share, with hysteresis."""
+        return tuple(sorted(self._hot))
+
+    def note_writes(self, keys: Sequence[bytes]) -> None:
+        """Count writes that this node coordinates; beyond the cap they are only numbered."""
+        room = TOUCHES_MAX - len(self._writes_pending)
+        if len(keys) <= room:
+            self._writes_pending.extend(keys)
+        else:
+            self._writes_pending.extend(keys[:room])
+            self._writes_lost += len(keys) - room
+
+    def tick(self, touched: Sequence[bytes], touches_lost: int, now: Now) -> None:
+        """Take the reads of a tick: the touched keys and how many more there were."""
+        if self._started_s is None:
+            self._started_s = now.mono_s
+        self._reads.update(touched)
+        self._reads_lost += touches_lost
+        if self._writes_pending:
+            self._writes.update(self._writes_pending)
+            self._writes_pending = []
+        elapsed_s = now.mono_s - self._started_s
+        if elapsed_s >= self._window_s:
+            self._close_window(elapsed_s)
+            self._started_s = now.mono_s
+
+    def _close_window(self, elapsed_s: float) -> None:
+        reads, writes = self._reads, self._writes
+        self._reads, self._writes = Counter(), Counter()
+        reads_scale, reads_error = _scale(reads.total(), self._reads_lost)
+        writes_scale, writes_error = _scale(writes.total(), self._writes_lost)
+        self._reads_lost = self._writes_lost = 0
+        totals = reads + writes if writes else reads
+        heaviest = heapq.nlargest(
+            AVERAGED_KEYS_MAX, totals.items(), key=lambda item: (item[1], item[0])
+        )
+        self.hot_keys = tuple(
+            KeyHeat(
+                key=key,
+                reads_per_s=reads[key] * reads_scale / elapsed_s,
+                writes_per_s=writes[key] * writes_scale / elapsed_s,
+                slot=self._slot_of(key),
+                error=(
+                    _Z * (math.sqrt(reads[key]) * reads_error + math.sqrt(writes[key]) * writes_error)
+                )
+                / elapsed_s,
+            )
+            for key, _count in heaviest[:HOT_KEYS_REPORTED]
+        )
+        bands = [0.0] * HEAT_BANDS
+        slot_of = self._slot_of
+        for counted, scale in ((reads, reads_scale), (writes, writes_scale)):
+            for key, count in counted.items():
+                bands[slot_of(key) // _SLOTS_PER_BAND] += count * scale
+        self.bands = tuple(round(band) for band in bands)
+        total = reads.total() * reads_scale + writes.total() * writes_scale
+        self.operations_per_s = total / elapsed_s
+        self._average(heaviest, totals.total(), elapsed_s)
+
+    def _average(self, heaviest: list[tuple[bytes, int]], total: int, elapsed_s: float) -> None:
+        averages: dict[bytes, float] = {}
+        counts = dict(heaviest)
+        for key, count in heaviest:
+            averages[key] = EWMA_WEIGHT * count + (1 - EWMA_WEIGHT) * self._averages.get(key, 0.0)
+        for key, average in self._averages.items():
+            if key not in counts and average >= 2.0 and len(averages) < 2 * AVERAGED_KEYS_MAX:
+                averages[key] = (1 - EWMA_WEIGHT) * average
+        self._averages = averages
+        hot: dict[bytes, bool] = {}
+        floor = RATE_HOT_MIN * elapsed_s
+        spread = EWMA_WEIGHT / (2 - EWMA_WEIGHT)
+        for key, average in averages.items():
+            count = counts.get(key, 0)
+            sure = max(
+                average - _Z * math.sqrt(average * spread),
+                count - _Z * math.sqrt(count),
+            )
+            rises = sure > max(SHARE_HOT * total, floor)
+            stays = key in self._hot and average > max(SHARE_HOT * total, floor) / 2
+            if rises or stays:
+                hot[key] = True
+        self._hot = hot
+
+
+def _scale(counted: int, lost: int) -> tuple[float, float]:
+    """(factor on the counts, factor on the standard error: 0 when nothing was lost)."""
+    if lost <= 0 or counted <= 0:
+        return 1.0, 0.0
+    scale = (counted + lost) / counted
+    return scale, math.sqrt(scale * (scale - 1.0))
