@@ -1,0 +1,5 @@
+"""Async tests of this directory run under trio."""
+
+from __future__ import annotations
+
+from pytest_trio.enable_trio_mode import *  # noqa: F403
