@@ -76,6 +76,8 @@ class Change:
     """Who drives it; any member may take over when it fails."""
     assignment_next: bytes = b""
     """``even`` placement: the owners to be, see ``even.py``."""
+    ring_next: RingSettings | None = None
+    """Ring settings to be; None: unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
