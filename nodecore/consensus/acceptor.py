@@ -54,7 +54,7 @@ class Acceptor:
 
     __slots__ = ("state",)
 
-    def __init__(self, state: AcceptorState = AcceptorState()) -> None:  # noqa: B008 - immutable
+    def __init__(self, state: AcceptorState = AcceptorState()) -> None:
         self.state = state
 
     def prepare(self, ballot: Ballot) -> tuple[PromiseReply, AcceptorState | None]:

@@ -6,6 +6,7 @@ rule here. All problems are reported, not the first. Decides nothing about who p
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -64,7 +65,7 @@ def _member_problems(members: Sequence[Member], where: str) -> list[str]:
     ids = [member.node_id for member in members]
     if not 1 <= len(ids) <= MEMBERS_MAX:
         found.append(f"{where}: between 1 and {MEMBERS_MAX}, not {len(ids)}")
-    if any(left >= right for left, right in zip(ids, ids[1:], strict=False)):
+    if any(left >= right for left, right in itertools.pairwise(ids)):
         found.append(f"{where}: must be ordered by node id, each once")
     for member in members:
         if not _NODE_ID.fullmatch(member.node_id):
