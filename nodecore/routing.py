@@ -1,0 +1,212 @@
+"""Where requests go at one epoch: routes by slot and policy, and which peers can be called now.
+
+A :class:`Route` joins the owners of a slot (now and, in a joint epoch, to be) with the policy of a
+keyspace, quorums capped by the number of owners. Routes are shared by all slots with the same
+owners, so that a batch is grouped by comparing references. It decides neither what is sent nor
+what an answer means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+from nodecore.ids import Epoch, NodeId
+from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.topology import Keyspace, Topology
+from nodecore.replication.quorum import quorum
+from nodecore.requests import Level
+from nodecore.table.interface import SLOT_CLOSED
+
+
+@final
+class Route:
+    """Owners and quorums of a group of slots under one keyspace."""
+
+    __slots__ = (
+        "absences", "keyspace", "local", "local_next", "n", "owners", "owners_next", "r",
+        "targets", "w",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        node: NodeId,
+        owners: tuple[NodeId, ...],
+        owners_next: tuple[NodeId, ...] | None,
+        keyspace: Keyspace,
+    ) -> None:
+        self.keyspace = keyspace
+        self.owners = owners[: keyspace.n]
+        """Owners that serve reads, first owner first."""
+        following = None if owners_next is None else owners_next[: keyspace.n]
+        same = following is None or sorted(following) == sorted(self.owners)
+        self.owners_next = None if same else following
+        """In a joint epoch the owners to be, when they differ."""
+        self.n = len(self.owners)
+        self.w = max(1, min(keyspace.w, self.n))
+        self.r = max(1, min(keyspace.r, self.n))
+        self.absences = self.n - self.w + 1
+        """Owners that must know nothing of a key before it is a miss."""
+        extra = tuple(name for name in self.owners_next or () if name not in self.owners)
+        self.targets = self.owners + extra
+        """Everybody that a write is sent to."""
+        self.local = node in self.owners
+        self.local_next = node in self.targets
+
+    def writes_needed(self, level: Level, count: int) -> int:
+        """Acknowledgements that a write needs from a set of ``count`` owners."""
+        return _needed(level, self.keyspace.w, count)
+
+    def reads_needed(self, level: Level) -> int:
+        """Answers that a hit needs."""
+        return _needed(level, self.keyspace.r, self.n)
+
+
+def _needed(level: Level, default: int, count: int) -> int:
+    match level:
+        case Level.ONE:
+            return 1
+        case Level.QUORUM:
+            return quorum(count)
+        case Level.ALL:
+            return count
+        case _:
+            return max(1, min(default, count))
+
+
+class Routing:
+    """All routes of one topology document, as one node sees them."""
+
+    def __init__(self, node: NodeId, topology: Topology, slot_map: SlotMap) -> None:
+        self.epoch: Epoch = topology.epoch
+        self.topology = topology
+        self.slot_map = slot_map
+        self._node = node
+        keyspaces = sorted(
+            topology.keyspaces, key=lambda space: (-len(space.pattern), space.pattern)
+        )
+        self._special: list[tuple[bytes, list[Route]]] = []
+        self.default: list[Route] = []
+        """Route of each slot under the default keyspace."""
+        for keyspace in keyspaces:
+            routes = self._compile(keyspace)
+            prefix = keyspace.pattern.rstrip("*").encode()
+            if prefix:
+                self._special.append((prefix, routes))
+            else:
+                self.default = routes
+
+    def _compile(self, keyspace: Keyspace) -> list[Route]:
+        owners, following = self.slot_map.owners, self.slot_map.owners_next
+        made: dict[tuple[tuple[NodeId, ...], tuple[NodeId, ...] | None], Route] = {}
+        routes: list[Route] = []
+        for slot, names in enumerate(owners):
+            pair = (names, None if following is None else following[slot])
+            route = made.get(pair)
+            if route is None:
+                route = made[pair] = Route(self._node, names, pair[1], keyspace)
+            routes.append(route)
+        return routes
+
+    def route(self, key: bytes, slot: int) -> Route:
+        """Route of one key."""
+        for prefix, routes in self._special:
+            if key.startswith(prefix):
+                return routes[slot]
+        return self.default[slot]
+
+    def group(self, keys: Sequence[bytes], slots: Sequence[int]) -> dict[Route, list[int]]:
+        """Positions of the keys by route, in order of first appearance."""
+        groups: dict[Route, list[int]] = {}
+        special = bool(self._special)
+        default = self.default
+        for index, slot in enumerate(slots):
+            route = self.route(keys[index], slot) if special else default[slot]
+            found = groups.get(route)
+            if found is None:
+                groups[route] = [index]
+            else:
+                found.append(index)
+        return groups
+
+    @property
+    def guarded_prefixes(self) -> list[bytes]:
+        """Prefixes of keyspaces that the gate must not serve."""
+        return [prefix for prefix, routes in self._special if not _plain(routes[0].keyspace)]
+
+    @property
+    def default_plain(self) -> bool:
+        """Whether the gate may serve the default keyspace."""
+        return _plain(self.default[0].keyspace)
+
+    def gate_flags(self, unfilled: Sequence[bool] | None) -> bytes:
+        """Bits for ``Table.set_slots``; a slot that is still being refilled answers nothing inline."""
+        copies = min(routes[0].keyspace.n for routes in self._all_routes)
+        flags = self.slot_map.flags(self._node, copies)
+        if unfilled is None:
+            return flags
+        return bytes(
+            SLOT_CLOSED if waiting else flag for flag, waiting in zip(flags, unfilled, strict=True)
+        )
+
+    @property
+    def _all_routes(self) -> list[list[Route]]:
+        return [self.default, *(routes for _prefix, routes in self._special)]
+
+
+def _plain(keyspace: Keyspace) -> bool:
+    """Whether a hit at one owner is an answer and nothing else watches the keyspace."""
+    return (
+        keyspace.mode == "eventual"
+        and keyspace.r == 1
+        and not keyspace.write_through
+        and keyspace.ttl_ms == 0
+        and keyspace.on_partition == "available"
+    )
+
+
+class Peers:
+    """Which peers can be called now: alive by membership, linked, and let through by their breaker.
+
+    Args:
+        node: this node.
+        alive: membership's word.
+        allows: the breaker's word.
+    """
+
+    def __init__(
+        self, node: NodeId, alive: Callable[[NodeId], bool], allows: Callable[[NodeId], bool]
+    ) -> None:
+        self.node = node
+        self._alive = alive
+        self._allows = allows
+        self._linked: dict[NodeId, bool] = {}
+        self._callable: dict[NodeId, bool] = {}
+
+    def on_link(self, peer: NodeId, up: bool) -> None:
+        """The data link has come or gone."""
+        self._linked[peer] = up
+        self._callable.clear()
+
+    def changed(self) -> None:
+        """Membership or a breaker has changed: ask again."""
+        self._callable.clear()
+
+    def linked(self, peer: NodeId) -> bool:
+        """Whether the data link is up."""
+        return self._linked.get(peer, False)
+
+    def live(self, peer: NodeId) -> bool:
+        """Alive and linked, whatever the breaker says; always true of this node."""
+        return peer == self.node or (self._linked.get(peer, False) and self._alive(peer))
+
+    def can_call(self, peer: NodeId) -> bool:
+        """Whether client work may be sent to ``peer`` now."""
+        known = self._callable.get(peer)
+        if known is None:
+            known = self._callable[peer] = self.live(peer) and self._allows(peer)
+        return known
+
+    def reachable(self, peer: NodeId) -> bool:
+        """``can_call``, or this node itself."""
+        return peer == self.node or self.can_call(peer)
