@@ -267,7 +267,6 @@ class Poller:
             on_turn_end: runs after every turn, also after those that only a deadline caused.
             next_deadline_s: when ``on_turn_end`` wants to run next; None when it does not mind.
         """
-        fileno = self._multiplexer.fileno()
         while not self._stopping:
             handled = self.turn()
             on_turn_end()
@@ -275,18 +274,23 @@ class Poller:
                 await trio.lowlevel.checkpoint()
                 continue
             wanted_s = next_deadline_s()
-            due_s = self.next_deadline_s()
-            if wanted_s is not None and wanted_s < due_s:
-                due_s = wanted_s
-            self._asleep = True
-            try:
-                if due_s == math.inf:
+            await self.wait(math.inf if wanted_s is None else wanted_s)
+
+    async def wait(self, until_s: float = math.inf) -> None:
+        """Sleep until a socket is ready, :meth:`wake` is called, or the earlier of ``until_s`` and the
+        poller's own next deadline has come. For callers that take the turns themselves.
+        """
+        due_s = min(until_s, self.next_deadline_s())
+        fileno = self._multiplexer.fileno()
+        self._asleep = True
+        try:
+            if due_s == math.inf:
+                await trio.lowlevel.wait_readable(fileno)
+            else:
+                with trio.move_on_after(max(0.0, due_s - self.clock_s())):
                     await trio.lowlevel.wait_readable(fileno)
-                else:
-                    with trio.move_on_after(max(0.0, due_s - self.clock_s())):
-                        await trio.lowlevel.wait_readable(fileno)
-            finally:
-                self._asleep = False
+        finally:
+            self._asleep = False
 
     def wake(self) -> None:
         """Make a sleeping :meth:`run` take a turn. May be called from any thread."""
