@@ -86,9 +86,7 @@ def breaker_matrix(snapshot: ClusterSnapshot) -> BreakerMatrix:
             entry[1],
         )
     )
-    return BreakerMatrix(
-        tuple(member.letter for member in members), tuple(rows), tuple(troubled)
-    )
+    return BreakerMatrix(tuple(member.letter for member in members), tuple(rows), tuple(troubled))
 
 
 def breaker_lines(

@@ -20,8 +20,8 @@ MODES: Final = ("slices", "tokens", "ribbon")
 MOVED_SHOWN_MS: Final = 10_000
 """How long slots that changed hands stay dotted."""
 NOBODY: Final = -1
-CELL_SHAPE: Final = 2.0
-"""Height of a terminal cell over its width; a half-block pixel is then square."""
+ARCS_KEPT_MAX: Final = 8
+"""Different numbers of arcs remembered: ring, ribbon and heat map at one or two sizes."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,9 @@ class RingModel:
     """(node id, share it gained), largest first, of the last change."""
     tokens_count: int = 0
     """Arcs of one first owner: how finely the circle is cut."""
-    member_ids: tuple[str, ...] = field(default=())
+    member_ids: tuple[str, ...] = ()
+    arcs_kept: dict[int, list[int]] = field(default_factory=dict)
+    """Arcs by count, computed once per ownership."""
 
     def apply(self, snapshot: ClusterSnapshot) -> None:
         """Take a snapshot; cheap while ownership is the same object."""
@@ -59,6 +61,7 @@ class RingModel:
             self.tokens_count = sum(
                 primaries[slot] != primaries[slot - 1] for slot in range(len(primaries))
             )
+        self.arcs_kept = {}
         self.owners = snapshot.owners
         self.primaries = primaries
         self.epoch = snapshot.epoch
@@ -81,6 +84,16 @@ class RingModel:
             (node_id, count / len(primaries))
             for node_id, count in sorted(gains.items(), key=lambda item: (-item[1], item[0]))
         )
+
+    def arcs(self, count: int) -> list[int]:
+        """First owners of ``count`` equal arcs; empty while ownership is unknown."""
+        if self.owners is None:
+            return []
+        if count not in self.arcs_kept:
+            if len(self.arcs_kept) >= ARCS_KEPT_MAX:
+                self.arcs_kept.clear()
+            self.arcs_kept[count] = arc_owners(self.owners, count)
+        return self.arcs_kept[count]
 
     def moved_age(self, at_wall_ms: int) -> float | None:
         """0..1 of the fading time of the last move; None once it is over."""
