@@ -1,0 +1,121 @@
+"""The node process: ``python -m nodecore.runtime --config FILE``.
+
+Exit status: 0 stopped in order, 1 failed while running (the log says why), 2 the configuration can't
+be used. When the node has become a full member it writes a JSON object with its id, process id and
+addresses to the file that ``RINGDECK_READY_FILE`` names.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+
+from nodecore.config import NodeConfig
+from nodecore.errors import InvalidConfig
+from nodecore.ids import NodeId
+from nodecore.node import Node
+from nodecore.runtime.clock import read_now
+from nodecore.runtime.config_file import parse_arguments, read_config
+from nodecore.runtime.credentials import NodeIdentity, read_secret
+from nodecore.runtime.driver import Driver
+from nodecore.runtime.logs import set_up_logging
+from nodecore.runtime.persistence import CorruptRecord, RecordStore
+from nodecore.storage.eviction import make_policy
+from nodecore.storage.memory import Store
+from nodecore.table import make_table
+from transport.codec import unpack_plain
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a node until it is told to stop; returns the exit status."""
+    arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
+    if not __debug__:
+        print("run without -O: assertions are part of the product", file=sys.stderr)
+        return 2
+    try:
+        config = read_config(arguments, os.environ)
+        secret = read_secret(config.secret_file)
+    except InvalidConfig as invalid:
+        for problem in invalid.problems:
+            print(problem, file=sys.stderr)
+        return 2
+    if arguments.validate:
+        print(f"{arguments.config_path or 'configuration'}: right", file=sys.stderr)
+        return 0
+    log = set_up_logging(config.node_id, config.log_level, config.log_file)
+    try:
+        return run_node(config, secret, log)
+    except (OSError, CorruptRecord) as error:
+        log.error("%s", error)
+        print(f"{config.node_id}: {error}", file=sys.stderr)
+        return 1
+    except BaseException:
+        log.exception("the node failed")
+        raise
+
+
+def run_node(config: NodeConfig, secret: bytes | None, log: logging.Logger) -> int:
+    """Build the node from its rooms and drive it."""
+    rng = random.Random(int.from_bytes(os.urandom(16), "big"))
+    records = RecordStore(config.data_dir)
+    persisted = {name: unpack_plain(payload) for name, payload in records.load().items()}
+    table = make_table(config.table)
+    policy = make_policy(config.eviction, config.maxmemory_bytes)
+    store = Store(table, policy, config.maxmemory_bytes, random.Random(rng.random()))
+    node = Node(config, store, rng, read_now(), persisted)
+    identity = NodeIdentity(NodeId(config.node_id), node.cluster_id, node.incarnation, secret)
+    driver = Driver(node, identity, records, random.Random(rng.random()), log)
+    driver.listen(config.bind.native, config.bind.resp, config.bind.http)
+    driver.on_ready = lambda: _write_ready_file(config)
+    log.info(
+        "started: pid %d, table %s", os.getpid(), "compiled" if table.compiled else "reference"
+    )
+    trio.run(_serve, driver)
+    assert driver.stop is not None
+    log.info("stopped: %s", driver.stop.reason)
+    return driver.stop.exit_code
+
+
+async def _serve(driver: Driver) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_watch_signals, driver)
+        await driver.run()
+        nursery.cancel_scope.cancel()
+
+
+async def _watch_signals(
+    driver: Driver, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        task_status.started()
+        async for number in received:
+            driver.request_stop(f"signal {signal.Signals(number).name}")
+
+
+def _write_ready_file(config: NodeConfig) -> None:
+    target = os.environ.get("RINGDECK_READY_FILE")
+    if not target:
+        return
+    shown = config.advertise or config.bind
+    ready = {
+        "id": config.node_id,
+        "pid": os.getpid(),
+        "resp": shown.resp,
+        "http": shown.http,
+        "native": shown.native,
+    }
+    temporary = Path(f"{target}.tmp")
+    temporary.write_text(json.dumps(ready))
+    temporary.replace(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

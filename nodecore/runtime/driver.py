@@ -1,0 +1,300 @@
+"""Drives one node: wake-ups in, effects out. The only caller of ``Node`` in production.
+
+A wake-up: the poller hands bytes to sessions and links, they call the node; then, once, timers that
+are due, the node's end of turn, its effects, and every buffer that filled goes out in one send each.
+No decision about the cache is taken here: what this file knows is order.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Final, final
+
+import trio
+
+from nodecore.doors.http import HttpSession
+from nodecore.doors.resp import RespSession
+from nodecore.doors.session import Session
+from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Severity, Stop
+from nodecore.ids import NodeId, Now
+from nodecore.limits import CONNECTIONS_MAX, TICK_S
+from nodecore.node import Node
+from nodecore.runtime.clock import read_now
+from nodecore.runtime.credentials import NodeIdentity
+from nodecore.runtime.data_plane import Clients
+from nodecore.runtime.event_log import EventLog
+from nodecore.runtime.faulted import PipeClock
+from nodecore.runtime.metrics import render
+from nodecore.runtime.native_door import NativeDoor
+from nodecore.runtime.peer_links import PeerLinks
+from nodecore.runtime.persistence import RecordStore
+from nodecore.runtime.process import read_process
+from transport.runtime.poller import Poller
+
+_YIELD_S: Final = 0.005
+"""Trio gets a turn at least this often under load: its tasks here are only signals and shutdown."""
+_DRAIN_S: Final = 2.0
+_PROCESS_FIGURES_S: Final = 1.0
+
+
+@final
+class Driver:
+    """One node on real sockets, clocks and files."""
+
+    def __init__(
+        self,
+        node: Node,
+        identity: NodeIdentity,
+        records: RecordStore,
+        rng: random.Random,
+        log: logging.Logger,
+    ) -> None:
+        self.node = node
+        self.node_id: NodeId = identity.node_id
+        self.now = read_now()
+        self.poller = Poller()
+        self.clock = PipeClock(node.fault_board, rng)
+        self.event_log = EventLog(identity.node_id, log)
+        self.identity = identity
+        self._records = records
+        self._log = log
+        self.clients = Clients(identity.node_id, node.table, self.clock, self.now)
+        self.links = PeerLinks(
+            self.poller, self.clock, node.fault_board, identity, node, rng, self.now
+        )
+        self.native = NativeDoor(self)
+        self._board_version = -1
+        self._tick_at_s = 0.0
+        self._figures_at_s = 0.0
+        self._due_s = math.inf
+        self._gate_reads = 0
+        self.stop: Stop | None = None
+        self.on_ready: Callable[[], None] | None = None
+        """Called once, when the node has become a full member."""
+
+    # Doors.
+
+    def listen(self, native: str, resp: str, http: str) -> None:
+        """Open the doors.
+
+        Raises:
+            OSError: an address is in use or can't be bound; the text names it.
+        """
+        self._listen_native(native)
+        config = self.node.config
+        if resp:
+            self._listen_clients(
+                resp,
+                lambda wake: RespSession(self.node, wake, config.resp_cluster),
+                lambda: b"-ERR max number of clients reached\r\n",
+            )
+        if http:
+            self._listen_clients(
+                http,
+                lambda wake: HttpSession(self.node, wake, self._metrics, _host_names(http)),
+                lambda: (
+                    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                ),
+            )
+
+    def _listen_native(self, address: str) -> None:
+        host, port = _split(address)
+        self._bind(
+            address,
+            lambda: self.poller.listen(
+                host, port, self.native.accept, connections_max=CONNECTIONS_MAX
+            ),
+        )
+
+    def _listen_clients(
+        self,
+        address: str,
+        make_session: Callable[[Callable[[], None]], Session],
+        refusal: Callable[[], bytes],
+    ) -> None:
+        host, port = _split(address)
+        accept = self.clients.acceptor(make_session)
+        self._bind(
+            address,
+            lambda: self.poller.listen(
+                host, port, accept, connections_max=CONNECTIONS_MAX, on_refuse=refusal
+            ),
+        )
+
+    def _bind(self, address: str, listen: Callable[[], object]) -> None:
+        try:
+            listen()
+        except OSError as error:
+            raise OSError(f"can't listen on {address}: {error.strerror or error}") from error
+
+    def _metrics(self) -> bytes:
+        return render(self.node.statistics(self.now))
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Serve until a Stop effect or :meth:`request_stop`."""
+        gc.collect()
+        gc.freeze()
+        # Entries are outside of the collector; what it scans is the interpreter's own few objects.
+        gc.set_threshold(50_000, 20, 100)
+        self._begin_turn()
+        self.node.start(self.now)
+        self._end_turn()
+        yielded_s = time.monotonic()
+        poller = self.poller
+        while self.stop is None:
+            self._begin_turn()
+            handled = poller.turn()
+            self._end_turn()
+            if not handled:
+                await poller.wait(self._due_s)
+                yielded_s = time.monotonic()
+            elif time.monotonic() - yielded_s > _YIELD_S:
+                await trio.lowlevel.checkpoint()
+                yielded_s = time.monotonic()
+        await self._shut_down()
+
+    def request_stop(self, reason: str) -> None:
+        """End :meth:`run` after this wake-up."""
+        if self.stop is None:
+            self.stop = Stop(reason)
+            self.poller.wake()
+
+    def _begin_turn(self) -> None:
+        now = read_now(self.node.clock_skew_ms)
+        self.now = now
+        self.clients.now = now
+        self.links.now = now
+        self.clock.begin_turn(now.mono_s)
+
+    def _end_turn(self) -> None:
+        node = self.node
+        started_s = self.now.mono_s
+        if not self.clock.quiet:
+            self.clock.pump(started_s)
+        reads = node.table.gate_reads
+        if reads != self._gate_reads:
+            elapsed_us = int((time.monotonic() - started_s) * 1e6)
+            node.record_latency("read", elapsed_us, reads - self._gate_reads)
+            self._gate_reads = reads
+        if started_s >= self._due_s:
+            self._on_deadlines()
+        node.end_of_turn(self.now)
+        while effects := node.take_effects():
+            for effect in effects:
+                self._execute(effect)
+            node.end_of_turn(self.now)
+        self.links.flush()
+        self.native.flush()
+        self.clients.flush()
+        self._due_s = self._next_due_s()
+
+    def _on_deadlines(self) -> None:
+        now = self.now
+        node_due_s = self.node.next_timer_at()
+        if node_due_s is not None and node_due_s <= now.mono_s:
+            self.node.note_loop_lag((now.mono_s - node_due_s) * 1e3)
+            self.node.on_timer(now)
+        self.links.on_time(now.mono_s)
+        self.native.on_time(now.mono_s)
+        self.clock.pump(now.mono_s)
+        if now.mono_s >= self._tick_at_s:
+            self._tick_at_s = now.mono_s + TICK_S
+            self._tick(now)
+
+    def _next_due_s(self) -> float:
+        due_s = self._tick_at_s
+        for at in (
+            self.node.next_timer_at(),
+            self.links.next_at(),
+            self.native.next_at(),
+            self.clock.next_at(),
+        ):
+            if at is not None and at < due_s:
+                due_s = at
+        return due_s
+
+    def _tick(self, now: Now) -> None:
+        board = self.node.fault_board
+        if board.version != self._board_version:
+            self._board_version = board.version
+            self.links.apply_faults()
+        if now.mono_s >= self._figures_at_s:
+            self._figures_at_s = now.mono_s + _PROCESS_FIGURES_S
+            totals = self.poller.statistics()
+            figures = read_process()
+            self.node.note_process(
+                rss_bytes=figures.rss_bytes,
+                cpu_s=figures.cpu_s,
+                connections=totals.connections,
+                connections_refused=totals.refused,
+                bytes_in=totals.bytes_in,
+                bytes_out=totals.bytes_out,
+            )
+        for link in self.native.sessions:
+            session = link.session
+            if session is not None and session.statistics_due(now):
+                session.push_statistics(self.node.statistics(now), now)
+                session.push_events(self.event_log.after(session.events_after))
+                link.wake()
+        if self.on_ready is not None and self.node.ready():
+            on_ready, self.on_ready = self.on_ready, None
+            on_ready()
+
+    # Effects.
+
+    def _execute(self, effect: Effect) -> None:
+        if isinstance(effect, Send):
+            if not self.links.send(effect):
+                self.node.on_undelivered(effect, self.now)
+        elif isinstance(effect, Persist):
+            self._persist(effect)
+        elif isinstance(effect, Emit):
+            self.event_log.add(effect, self.now)
+        elif isinstance(effect, SetPeers):
+            if self.node.cluster_id:
+                self.identity.cluster_id = self.node.cluster_id
+            self.identity.incarnation = self.node.incarnation
+            self.links.set_peers(dict(effect.addresses))
+        else:
+            self.stop = effect
+
+    def _persist(self, effect: Persist) -> None:
+        try:
+            self._records.save(effect.name, effect.payload)
+        except OSError as error:
+            # A promise that was not kept on disk must never be answered.
+            text = f"can't write {effect.name} under {self.node.config.data_dir}: {error}"
+            self.event_log.add(Emit("disk.failed", text, Severity.ERROR), self.now)
+            self.stop = Stop(text, 1)
+
+    async def _shut_down(self) -> None:
+        assert self.stop is not None
+        self._log.info("stopping: %s", self.stop.reason)
+        self.poller.stop_listening()
+        self.clients.finish("the node stops")
+        self.links.close()
+        self._end_turn()
+        until_s = time.monotonic() + _DRAIN_S
+        while self.poller.connections_count and time.monotonic() < until_s:
+            if not self.poller.turn():
+                await self.poller.wait(until_s)
+        self.poller.close()
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _host_names(address: str) -> frozenset[str]:
+    """Values of the Host header that the HTTP door accepts."""
+    host, port = _split(address)
+    names = {host, "localhost", "127.0.0.1", "[::1]"}
+    return frozenset({f"{name}:{port}" for name in names} | names)
