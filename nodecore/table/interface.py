@@ -39,6 +39,8 @@ SLOT_SOLE: Final = 2
 ENTRY_OVERHEAD_BYTES: Final = 192
 """What an entry of the compiled table costs beyond key and value: two object headers with their
 rounding (90), the record (64), hash cell (18), slot index (10), reference in a policy queue (9)."""
+SERVE_BYTES_MAX: Final = 1024 * 1024
+"""``serve`` stops once its replies reach this, so that a deep pipeline of large values is bounded."""
 QUEUE_TOMBSTONES: Final = 63
 QUEUES_COUNT: Final = 64
 

@@ -17,6 +17,7 @@ from nodecore.table.interface import (
     ENTRY_OVERHEAD_BYTES,
     QUEUE_TOMBSTONES,
     QUEUES_COUNT,
+    SERVE_BYTES_MAX,
     SLOT_SOLE,
     Entry,
     Kind,
@@ -276,8 +277,8 @@ class ReferenceTable:
         if type(data) is not bytes or type(nil) is not bytes:
             raise TypeError("data and nil must be bytes")
         replies: list[bytes] = []
-        consumed = 0
-        while consumed < len(data):
+        consumed = produced = 0
+        while consumed < len(data) and produced < SERVE_BYTES_MAX:
             command = parse(data, consumed)
             if command is None:
                 break
@@ -290,6 +291,7 @@ class ReferenceTable:
             if reply is None:
                 break
             replies.append(reply)
+            produced += len(reply)
             consumed = command.end
         return b"".join(replies), consumed
 
