@@ -38,3 +38,5 @@ EVENTS_KEPT: Final = 1000
 HOT_KEYS_REPORTED: Final = 50
 
 assert TOMBSTONE_S > HINT_WINDOW_S, "a hint must never outlive the tombstone that it contradicts"
+RESP_COMMAND_BYTES_MAX: Final = 64 * 1024 * 1024
+"""One command with all its arguments; only what its client has really sent is ever held."""

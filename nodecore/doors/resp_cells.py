@@ -1,0 +1,93 @@
+"""Replies of one connection that wait for the node, in the order of their commands.
+
+A :class:`Cell` stands in the queue of replies for one command (or one run of equal plain commands)
+until all of its outcomes are there. It does not decide what to ask: it collects, renders and tells
+its session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, final
+
+from nodecore.ids import Now
+from nodecore.requests import Outcome
+
+Finish: TypeAlias = Callable[[Sequence[Outcome], Now], bytes]
+
+
+class CellOwner(Protocol):
+    """What a cell tells its session."""
+
+    def on_cell(self, cell: Cell, now: Now) -> None:
+        """The cell's reply is there."""
+
+
+@final
+class Cell:
+    """The place of one reply."""
+
+    __slots__ = (
+        "_arrived",
+        "_finish",
+        "_missing",
+        "_outcomes",
+        "_owner",
+        "barrier",
+        "count",
+        "keys",
+        "queued",
+        "reply",
+        "writes",
+    )
+
+    def __init__(self, owner: CellOwner, finish: Finish, requests: int) -> None:
+        self._owner: CellOwner | None = owner
+        self._finish = finish
+        self._missing = requests
+        self._outcomes: list[Outcome | None] = [None] * requests
+        self._arrived = 0
+        self.reply: bytes | None = None
+        self.keys: Sequence[bytes] = ()
+        self.queued = False
+        """Whether its session waits for it; before that, completion needs no telling."""
+        self.writes = False
+        self.barrier = False
+        self.count = 1
+        """Commands that this reply answers."""
+
+    def callback(self, index: int) -> Callable[[Outcome, Now], None]:
+        """What the node calls with the outcome of request ``index``."""
+        if self._missing == 1 and index == 0:
+            return self._on_only
+
+        def on_outcome(outcome: Outcome, now: Now) -> None:
+            self.put(index, outcome, now)
+
+        return on_outcome
+
+    def _on_only(self, outcome: Outcome, now: Now) -> None:
+        self.put(0, outcome, now)
+
+    def put(self, index: int, outcome: Outcome, now: Now) -> None:
+        """Take one outcome; after the last the reply is rendered and the session told."""
+        if self._owner is None:
+            return
+        assert self._outcomes[index] is None, "a request was answered twice"
+        self._outcomes[index] = outcome
+        self._arrived += 1
+        if self._arrived < self._missing:
+            return
+        complete = [entry for entry in self._outcomes if entry is not None]
+        self.reply = self._finish(complete, now)
+        self._owner.on_cell(self, now)
+
+    def settle(self, reply: bytes, now: Now) -> None:
+        """Give the reply directly (transactions render themselves)."""
+        if self._owner is not None:
+            self.reply = reply
+            self._owner.on_cell(self, now)
+
+    def forget(self) -> None:
+        """The connection is gone: outcomes that still come are dropped."""
+        self._owner = None
