@@ -24,6 +24,8 @@ class Hello(Message):
     incarnation: int
     nonce: bytes
     """32 random bytes."""
+    options: int = 0
+    """What this side offers: bits of ``transport.identity.Option``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Challenge(Message):
     nonce: bytes
     proof: bytes
     """Keyed blake3 over the transcript; empty without a secret."""
+    options: int = 0
+    """Which of the offered options this link uses."""
 
 
 @dataclass(frozen=True, slots=True)

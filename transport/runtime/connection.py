@@ -77,7 +77,7 @@ class _Lingering:
     def on_writable_drained(self) -> None:
         """Closing is the connection's own business."""
 
-    def on_closed(self, reason: str) -> None:  # noqa: ARG002 - ours came first
+    def on_closed(self, reason: str) -> None:
         self._handler.on_closed(self._reason)
 
 
