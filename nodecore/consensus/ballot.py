@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Final, NamedTuple
+
+NOISE_BITS: Final = 20
 
 
 class Ballot(NamedTuple):
@@ -11,9 +14,14 @@ class Ballot(NamedTuple):
     counter: int
     proposer: str
 
-    def next_for(self, proposer: str) -> Ballot:
-        """The lowest ballot of ``proposer`` with a counter above this one."""
-        return Ballot(self.counter + 1, proposer)
+    def next_for(self, proposer: str, rng: Random) -> Ballot:
+        """A ballot of ``proposer`` above this one.
+
+        The low bits are random: a proposer that lost its memory doesn't repeat a number of its
+        earlier life, whose messages may still be under way.
+        """
+        step = (self.counter >> NOISE_BITS) + 1
+        return Ballot((step << NOISE_BITS) | rng.getrandbits(NOISE_BITS), proposer)
 
 
 NO_BALLOT: Final = Ballot(0, "")

@@ -219,16 +219,10 @@ def _placement_step_problems(old: Topology, new: Topology) -> list[str]:
             return []
         return ["owners can't change without a joint document between"]
     if new.change is not None:
-        kept = replace(new.change, coordinator=change.coordinator) == change
-        return [] if kept and before == after else ["another change is under way"]
-    finished = _placement_of(
-        replace(
-            old,
-            members=change.members_next,
-            ring=change.ring_next or old.ring,
-            assignment=change.assignment_next,
-        )
-    )
+        kept = _target_of(old, change) == _target_of(new, new.change)
+        same = (change.kind, change.node_id) == (new.change.kind, new.change.node_id)
+        return [] if kept and same and before == after else ["another change is under way"]
+    finished = _target_of(old, change)
     return [] if after in (before, finished) else ["ends a change in neither of its two states"]
 
 
@@ -238,6 +232,18 @@ def _ids(members: Sequence[Member]) -> list[str]:
 
 def _copies_of(topology: Topology) -> int:
     return max((keyspace.n for keyspace in topology.keyspaces), default=0)
+
+
+def _target_of(topology: Topology, change: Change) -> tuple[object, ...]:
+    """What decides the owners once the change is finished."""
+    return _placement_of(
+        replace(
+            topology,
+            members=change.members_next,
+            ring=change.ring_next or topology.ring,
+            assignment=change.assignment_next,
+        )
+    )
 
 
 def _placement_of(topology: Topology) -> tuple[object, ...]:

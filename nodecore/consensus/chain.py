@@ -1,0 +1,401 @@
+"""The chain of topology documents at one node: votes, proposes, learns, spreads.
+
+Epoch e+1 is one instance of single-decree Paxos among the voters of document e (majorities of both
+sets when it is joint) and never overwritten. This class composes the node's votes, at most one
+running campaign, and the newest chosen document. Whoever asks about a past epoch is answered with
+that document; whoever is ahead is asked for its own.
+
+A value that voters accepted but nobody announced (its proposer died) is finished by whichever
+voter notices first. A node that lost its memory asks the others for an epoch in which it is born
+anew, and votes from then on.
+
+It does not decide what a document should say (``placement.proposals``) nor what follows from one
+(the node's ``on_document``).
+
+Sources: Lamport, "Paxos made simple"; Ongaro, "Consensus: bridging theory and practice", 4.3
+(joint consensus).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from random import Random
+from typing import Final, NamedTuple, final
+
+from nodecore.consensus.answers import (
+    accepted_message,
+    accepted_of,
+    promise_message,
+    promise_of,
+)
+from nodecore.consensus.ballot import Ballot
+from nodecore.consensus.campaign import Campaign, CampaignPorts, Instance
+from nodecore.consensus.outcome import OnResult, ProposalOutcome, ProposalResult
+from nodecore.consensus.resend import ResendLimit
+from nodecore.consensus.settings import ChainSettings
+from nodecore.consensus.voter import ACCEPTOR_RECORD, Voter
+from nodecore.effects import Emit, Severity
+from nodecore.errors import Code, InvalidTopology
+from nodecore.ids import Epoch, NodeId, Now
+from nodecore.placement.proposals import propose_readmission
+from nodecore.placement.rules import problems, step_problems
+from nodecore.placement.topology import Topology
+from nodecore.placement.voters import voter_sets
+from nodecore.timers import Timer, Timers
+from transport.messages import (
+    Accept,
+    Accepted,
+    ErrorReply,
+    Lane,
+    Message,
+    Prepare,
+    Promise,
+    TopologyDocument,
+    TopologyFetch,
+)
+
+TOPOLOGY_RECORD: Final = "topology"
+
+
+class ChainPorts(NamedTuple):
+    """How the chain reaches its node."""
+
+    send: Callable[[NodeId, Lane, int, Message], None]
+    persist: Callable[[str, object], None]
+    """Name and plain data; durable before anything that is sent afterwards leaves."""
+    emit: Callable[[Emit], None]
+    on_document: Callable[[Topology, Topology | None, Now], None]
+    """A newer document was adopted: (new, previous, now)."""
+
+
+class _Life(Enum):
+    """What this process may know of its node's earlier promises."""
+
+    STRANGER = auto()
+    """No document yet."""
+    BEGINNER = auto()
+    """It started the cluster, or lost its memory and believes so."""
+    SETTLED = auto()
+
+
+class _Pending(NamedTuple):
+    document: Topology
+    on_result: OnResult
+
+
+@final
+class Chain:
+    """See the module. Call :meth:`restore`, then :meth:`start` for a first member of a cluster."""
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        ports: ChainPorts,
+        timers: Timers,
+        rng: Random,
+        settings: ChainSettings | None = None,
+    ) -> None:
+        self.node_id = node_id
+        self.document: Topology | None = None
+        """The newest chosen document known."""
+        self.refused = 0
+        """Messages whose documents broke the rules."""
+        self.campaigns = 0
+        """Campaigns begun by this node, background ones included."""
+        self._ports = ports
+        self._timers = timers
+        self._rng = rng
+        self._settings = settings or ChainSettings()
+        self._voter = Voter(node_id, ports.persist)
+        self._life = _Life.STRANGER
+        self._campaign: Campaign | None = None
+        self._pending: _Pending | None = None
+        self._settle: Timer | None = None
+        self._readmission: Timer | None = None
+        self._resend = ResendLimit(self._settings.resend_s)
+
+    # -- life --------------------------------------------------------------------------------
+
+    def restore(self, records: Mapping[str, object], now: Now) -> None:
+        """Take up the records of an earlier life, as they were given to ``persist``.
+
+        Raises:
+            InvalidTopology: a record is damaged; the node must not vote on a guess.
+        """
+        plain = records.get(TOPOLOGY_RECORD)
+        if plain is None:
+            return
+        document = Topology.from_plain(plain)
+        found = problems(document)
+        if found:
+            raise InvalidTopology("; ".join(found))
+        self._life = _Life.SETTLED
+        self.document = document
+        self._voter.enter(document, 0)
+        if ACCEPTOR_RECORD in records:
+            self._voter.restore(records[ACCEPTOR_RECORD], document)
+        self._watch(now)
+
+    def start(self, document: Topology, now: Now) -> None:
+        """Adopt the first document of a new cluster, unless an earlier life knows one.
+
+        Raises:
+            InvalidTopology: the document breaks the rules.
+        """
+        found = problems(document)
+        if found:
+            raise InvalidTopology("; ".join(found))
+        if self.document is None:
+            self._adopt(document, now)
+            self._life = _Life.BEGINNER
+
+    @property
+    def epoch(self) -> Epoch:
+        """Of the newest chosen document; 0 when none is known."""
+        return Epoch(0) if self.document is None else self.document.epoch
+
+    @property
+    def abstaining(self) -> bool:
+        """Whether this node lost its memory and may not vote yet."""
+        return self._voter.abstaining
+
+    # -- proposing ---------------------------------------------------------------------------
+
+    def propose(self, document: Topology, on_result: OnResult, now: Now) -> None:
+        """Have ``document`` chosen as the successor of the newest one.
+
+        ``on_result`` is called exactly once, at the latest at the deadline; at once when the
+        document can't be proposed at all.
+        """
+        current = self.document
+        if current is None:
+            refusal = Code.NOT_READY, "this node knows no topology yet"
+        elif self._pending is not None:
+            refusal = Code.CHANGE_RUNNING, "this node has another proposal under way"
+        elif document.epoch <= current.epoch:
+            refusal = Code.STALE_EPOCH, f"epoch {document.epoch} is decided already"
+        elif found := step_problems(current, document):
+            refusal = Code.BAD_REQUEST, "; ".join(found)
+        else:
+            self._pending = _Pending(document, on_result)
+            self._begin_campaign(current, document.to_plain(), now)
+            return
+        on_result(ProposalResult(ProposalOutcome.FAILED, current, *refusal), now)
+
+    def _begin_campaign(self, current: Topology, value: object, now: Now) -> None:
+        if self._campaign is not None:
+            self._campaign.end()
+        self.campaigns += 1
+        self._campaign = Campaign(
+            Instance(current.epoch + 1, voter_sets(current), value),
+            CampaignPorts(self._send, self._watch, self._on_chosen, self._on_deadline),
+            self._voter,
+            self._timers,
+            self._rng,
+            self._settings,
+        )
+        self._campaign.begin(now)
+
+    def _on_chosen(self, value: object, now: Now) -> None:
+        # Every value was judged before it was proposed or accepted, so it parses.
+        chosen, previous = Topology.from_plain(value), self.document
+        self._adopt(chosen, now)
+        past = () if previous is None else previous.all_members
+        for node_id in dict.fromkeys(m.node_id for m in (*chosen.all_members, *past)):
+            if node_id != self.node_id:
+                self._send(node_id, TopologyDocument(chosen.epoch, value))
+
+    def _on_deadline(self, now: Now) -> None:
+        campaign, self._campaign = self._campaign, None
+        pending, self._pending = self._pending, None
+        self._watch(now)
+        if campaign is None or pending is None:
+            return
+        if campaign.own_value_sent:
+            outcome, text = ProposalOutcome.UNKNOWN, "voters may have accepted the proposal"
+        else:
+            outcome, text = ProposalOutcome.FAILED, "no majority of the voters answered in time"
+        pending.on_result(ProposalResult(outcome, self.document, Code.NO_QUORUM, text), now)
+
+    # -- learning ----------------------------------------------------------------------------
+
+    def learn(self, plain: object, now: Now) -> bool:
+        """A peer says that this document was chosen; True when it was adopted."""
+        try:
+            document = Topology.from_plain(plain)
+        except InvalidTopology as error:
+            self._refuse(str(error))
+            return False
+        found = problems(document)
+        current = self.document
+        if current is not None and document.cluster_id != current.cluster_id:
+            found.append(f"belongs to cluster {document.cluster_id}, not {current.cluster_id}")
+        if found:
+            self._refuse("; ".join(found))
+            return False
+        if current is not None and _age(document) <= _age(current):
+            if _age(document) == _age(current) and document != current:
+                self._refuse(f"another document of epoch {document.epoch} is said to be chosen")
+            return False
+        first = self._life is _Life.STRANGER
+        self._adopt(document, now)
+        if first:
+            self._life = _Life.SETTLED
+        return True
+
+    def _adopt(self, document: Topology, now: Now) -> None:
+        previous = self.document
+        self.document = document
+        self._ports.persist(TOPOLOGY_RECORD, document.to_plain())
+        self._voter.enter(document, document.epoch + 1 if self._lost_memory(document) else None)
+        if previous is not None:
+            self._life = _Life.SETTLED
+        campaign, self._campaign = self._campaign, None
+        if campaign is not None:
+            campaign.end()
+        self._watch(now)
+        self._ports.on_document(document, previous, now)
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            sent = campaign is not None and campaign.own_value_sent
+            pending.on_result(self._result_of(pending.document, document, sent), now)
+
+    def _lost_memory(self, document: Topology) -> bool:
+        """Whether an earlier life of this node may have voted on what follows ``document``."""
+        member = document.member(self.node_id)
+        if self._life is _Life.SETTLED or member is None or not member.voter:
+            return False
+        if self._life is _Life.BEGINNER:
+            return not self._voter.has_voted
+        return member.born < document.epoch
+
+    def _result_of(self, mine: Topology, chosen: Topology, sent: bool) -> ProposalResult:
+        if chosen == mine:
+            return ProposalResult(ProposalOutcome.CHOSEN, chosen)
+        if chosen.epoch > mine.epoch and sent:
+            text = "the chain moved on by more than one epoch"
+            return ProposalResult(ProposalOutcome.UNKNOWN, chosen, Code.STALE_EPOCH, text)
+        text = f"epoch {mine.epoch} went to another proposal: {chosen.reason}"
+        return ProposalResult(ProposalOutcome.LOST, chosen, Code.STALE_EPOCH, text)
+
+    def hear_epoch(self, peer: NodeId, epoch: int, now: Now) -> None:
+        """A peer mentioned its epoch: fetch what it knows more, send what it knows less."""
+        if epoch > self.epoch:
+            self._fetch(peer, now)
+        elif epoch < self.epoch and self._resend.allows(peer, "document", now):
+            self._send_document(peer, 0)
+
+    def _fetch(self, peer: NodeId, now: Now) -> None:
+        if self._resend.allows(peer, "fetch", now):
+            self._send(peer, TopologyFetch(self.epoch))
+
+    # -- messages ----------------------------------------------------------------------------
+
+    def on_message(self, peer: NodeId, stream: int, message: Message, now: Now) -> bool:
+        """Handle a message of the chain; False when it is none. Answers go out on ``stream``."""
+        match message:
+            case Prepare() | Accept():
+                self._on_request(peer, stream, message, now)
+            case Promise():
+                if self._campaign is not None and message.epoch == self.epoch + 1:
+                    self._campaign.on_promise(peer, promise_of(message), now)
+            case Accepted():
+                if self._campaign is not None and message.epoch == self.epoch + 1:
+                    self._campaign.on_accepted(peer, accepted_of(message), now)
+            case TopologyDocument():
+                self.learn(message.document, now)
+            case TopologyFetch():
+                self._send_document(peer, stream)
+            case _:
+                return False
+        return True
+
+    def _on_request(self, peer: NodeId, stream: int, message: Prepare | Accept, now: Now) -> None:
+        current = self.document
+        if current is None or message.epoch > current.epoch + 1:
+            self._fetch(peer, now)
+            return
+        if message.epoch <= current.epoch:
+            self._send_document(peer, stream)
+            return
+        voters = [voter for voters in voter_sets(current) for voter in voters]
+        known = current.member(peer) is not None and message.proposer == peer
+        if not known or self.node_id not in voters or self.abstaining:
+            return
+        ballot = Ballot(message.counter, message.proposer)
+        if isinstance(message, Prepare):
+            promise = self._voter.prepare(ballot)
+            self._ports.send(peer, Lane.CONTROL, stream, promise_message(message.epoch, promise))
+        elif self._judge(current, message.document):
+            accepted = self._voter.accept(ballot, message.document)
+            self._watch(now)
+            self._ports.send(peer, Lane.CONTROL, stream, accepted_message(message.epoch, accepted))
+
+    def _judge(self, current: Topology, plain: object) -> bool:
+        try:
+            found = step_problems(current, Topology.from_plain(plain))
+        except InvalidTopology as error:
+            found = [str(error)]
+        if found:
+            self._refuse("; ".join(found))
+        return not found
+
+    def _refuse(self, text: str) -> None:
+        self.refused += 1
+        self._ports.emit(Emit("topology.refused", text[:500], Severity.ERROR))
+
+    def _send_document(self, peer: NodeId, stream: int) -> None:
+        if self.document is None:
+            reply: Message = ErrorReply(Code.NOT_READY, "this node knows no topology yet")
+        else:
+            reply = TopologyDocument(self.document.epoch, self.document.to_plain())
+        self._ports.send(peer, Lane.CONTROL, stream, reply)
+
+    def _send(self, peer: NodeId, message: Message) -> None:
+        self._ports.send(peer, Lane.CONTROL, 0, message)
+
+    # -- in the background -------------------------------------------------------------------
+
+    def _watch(self, now: Now) -> None:
+        """See to it that an accepted value is finished, and that a node without memory returns."""
+        if not self._voter.has_accepted:
+            self._timers.cancel(self._settle)
+        elif self._settle is None or not self._settle.active:
+            self._settle = self._later(self._settings.settle_s, self._on_settle, now)
+        if (
+            self.abstaining
+            and self._settings.readmit_s > 0
+            and (self._readmission is None or not self._readmission.active)
+        ):
+            self._readmission = self._later(self._settings.readmit_s, self._on_readmission, now)
+
+    def _later(self, delay_s: float, callback: Callable[[Now], None], now: Now) -> Timer:
+        """With jitter, so that not all voters begin at once."""
+        return self._timers.schedule(now.mono_s + delay_s * self._rng.uniform(1.0, 2.0), callback)
+
+    def _on_settle(self, now: Now) -> None:
+        current = self.document
+        if current is None or not self._voter.has_accepted:
+            return
+        if self._campaign is None:
+            self._begin_campaign(current, self._voter.record.state.accepted, now)
+        else:
+            self._watch(now)
+
+    def _on_readmission(self, now: Now) -> None:
+        current = self.document
+        if current is None or not self.abstaining:
+            return
+        if self._pending is None and current.member(self.node_id) is not None:
+            self.propose(propose_readmission(current, self.node_id), _ignore, now)
+        self._watch(now)
+
+
+def _age(document: Topology) -> tuple[int, int]:
+    """Order of documents: a recovered cluster outranks its former life."""
+    return (document.generation, document.epoch)
+
+
+def _ignore(result: ProposalResult, now: Now) -> None:
+    """Readmission is asked for again until a document grants it."""

@@ -1,0 +1,104 @@
+"""The votes of one node in the chain: the acceptor of the next epoch and its durable record.
+
+Every change is persisted before the reply is handed out. A node that came back without its memory
+can't know what it promised in its earlier life; it abstains until its member entry was born in an
+epoch that was proposed after its return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Final, final
+
+from nodecore.consensus.acceptor import Acceptor, AcceptorState, AcceptReply, PromiseReply
+from nodecore.consensus.ballot import NO_BALLOT, Ballot
+from nodecore.consensus.record import AcceptorRecord
+from nodecore.ids import NodeId
+from nodecore.placement.topology import Topology
+
+ACCEPTOR_RECORD: Final = "acceptor"
+
+
+@final
+class Voter:
+    """Promises and acceptances of this node for the epoch after its newest document."""
+
+    def __init__(self, node_id: NodeId, persist: Callable[[str, object], None]) -> None:
+        self.node_id = node_id
+        self.record = AcceptorRecord(0)
+        self._persist = persist
+        self._acceptor = Acceptor()
+
+    def enter(self, document: Topology, abstains_until_born: int | None = None) -> None:
+        """The document was chosen: begin the instance after it, with nothing promised.
+
+        ``abstains_until_born`` None: as before, unless this document readmits the node.
+        """
+        if abstains_until_born is None:
+            abstains_until_born = self.record.abstains_until_born
+        member = document.member(self.node_id)
+        if member is not None and member.born >= abstains_until_born:
+            abstains_until_born = 0
+        changed = abstains_until_born != self.record.abstains_until_born
+        self.record = AcceptorRecord(document.epoch + 1, abstains_until_born=abstains_until_born)
+        self._acceptor = Acceptor()
+        if changed:
+            self._store(self.record)
+
+    def restore(self, plain: object, document: Topology) -> None:
+        """Take up an earlier life's record.
+
+        Raises:
+            InvalidTopology: the record is damaged.
+        """
+        record = AcceptorRecord.from_plain(plain)
+        if record.epoch == document.epoch + 1:
+            self.record = record
+            self._acceptor = Acceptor(record.state)
+        else:
+            # The node stopped between learning a document and its next vote.
+            self.record = replace(self.record, abstains_until_born=record.abstains_until_born)
+
+    @property
+    def abstaining(self) -> bool:
+        """Whether this node lost its memory and may not vote yet."""
+        return self.record.abstains_until_born > 0
+
+    @property
+    def has_accepted(self) -> bool:
+        """Whether a value was accepted that is not known to be chosen."""
+        return self.record.state.accepted_ballot > NO_BALLOT
+
+    @property
+    def has_voted(self) -> bool:
+        """Whether anything was promised in this instance."""
+        return self.record.state.promised > NO_BALLOT
+
+    def new_ballot(self, floor: Ballot, rng: Random) -> Ballot:
+        """A ballot above ``floor`` and everything known here, noted durably as used."""
+        used = Ballot(self.record.counter_used, self.node_id)
+        ballot = max(floor, self.record.state.promised, used).next_for(self.node_id, rng)
+        self._store(replace(self.record, counter_used=ballot.counter))
+        return ballot
+
+    def prepare(self, ballot: Ballot) -> PromiseReply:
+        """Phase 1."""
+        reply, state = self._acceptor.prepare(ballot)
+        self._store_state(state)
+        return reply
+
+    def accept(self, ballot: Ballot, value: object) -> AcceptReply:
+        """Phase 2; the caller has judged the value."""
+        reply, state = self._acceptor.accept(ballot, value)
+        self._store_state(state)
+        return reply
+
+    def _store_state(self, state: AcceptorState | None) -> None:
+        if state is not None:
+            self._store(replace(self.record, state=state))
+
+    def _store(self, record: AcceptorRecord) -> None:
+        self.record = record
+        self._persist(ACCEPTOR_RECORD, record.to_plain())
