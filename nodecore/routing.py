@@ -24,8 +24,7 @@ class Route:
     """Owners and quorums of a group of slots under one keyspace."""
 
     __slots__ = (
-        "absences", "keyspace", "local", "local_next", "n", "owners", "owners_next", "r",
-        "targets", "w",
+        "absences", "keyspace", "local", "n", "owners", "owners_next", "ruled", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -42,16 +41,15 @@ class Route:
         same = following is None or sorted(following) == sorted(self.owners)
         self.owners_next = None if same else following
         """In a joint epoch the owners to be, when they differ."""
+        self.ruled = keyspace.mode != "eventual" or keyspace.on_partition != "available"
+        """The policy must be asked before this route is used."""
         self.n = len(self.owners)
-        self.w = max(1, min(keyspace.w, self.n))
-        self.r = max(1, min(keyspace.r, self.n))
-        self.absences = self.n - self.w + 1
+        self.absences = self.n - max(1, min(keyspace.w, self.n)) + 1
         """Owners that must know nothing of a key before it is a miss."""
         extra = tuple(name for name in self.owners_next or () if name not in self.owners)
         self.targets = self.owners + extra
         """Everybody that a write is sent to."""
         self.local = node in self.owners
-        self.local_next = node in self.targets
 
     def writes_needed(self, level: Level, count: int) -> int:
         """Acknowledgements that a write needs from a set of ``count`` owners."""
@@ -88,6 +86,7 @@ class Routing:
         self._special: list[tuple[bytes, list[Route]]] = []
         self.default: list[Route] = []
         """Route of each slot under the default keyspace."""
+        self._prefixes: tuple[bytes, ...] = ()
         for keyspace in keyspaces:
             routes = self._compile(keyspace)
             prefix = keyspace.pattern.rstrip("*").encode()
@@ -95,6 +94,7 @@ class Routing:
                 self._special.append((prefix, routes))
             else:
                 self.default = routes
+        self._prefixes = tuple(prefix for prefix, _routes in self._special)
 
     def _compile(self, keyspace: Keyspace) -> list[Route]:
         owners, following = self.slot_map.owners, self.slot_map.owners_next
@@ -110,18 +110,19 @@ class Routing:
 
     def route(self, key: bytes, slot: int) -> Route:
         """Route of one key."""
-        for prefix, routes in self._special:
-            if key.startswith(prefix):
-                return routes[slot]
+        if key.startswith(self._prefixes):
+            for prefix, routes in self._special:
+                if key.startswith(prefix):
+                    return routes[slot]
         return self.default[slot]
 
     def group(self, keys: Sequence[bytes], slots: Sequence[int]) -> dict[Route, list[int]]:
         """Positions of the keys by route, in order of first appearance."""
         groups: dict[Route, list[int]] = {}
-        special = bool(self._special)
-        default = self.default
+        prefixes, default = self._prefixes, self.default
         for index, slot in enumerate(slots):
-            route = self.route(keys[index], slot) if special else default[slot]
+            key = keys[index]
+            route = self.route(key, slot) if key.startswith(prefixes) else default[slot]
             found = groups.get(route)
             if found is None:
                 groups[route] = [index]

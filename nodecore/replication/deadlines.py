@@ -17,8 +17,9 @@ from nodecore.timers import Timers
 class Expiring(Protocol):
     """Something with a deadline."""
 
-    settled: bool
-    """True once the deadline does not matter any more."""
+    @property
+    def settled(self) -> bool:
+        """True once the deadline does not matter any more."""
 
     def on_deadline(self, now: Now) -> None:
         """The time-out has passed and it has not settled."""

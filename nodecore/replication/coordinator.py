@@ -1,0 +1,236 @@
+"""The coordinator: takes a client's request, hands it to the room that runs it, counts the outcome.
+
+It composes reads, writes, updates and forwarding, routes a request elsewhere while this node's clock
+is not to be trusted, and answers requests that peers forward. It has no rules of its own about
+copies or quorums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import TypeAlias
+
+from nodecore.errors import Code
+from nodecore.ids import Incarnation, NodeId, Now
+from nodecore.replication.calls import Calls, SendMessage
+from nodecore.replication.epochs import Epochs, Held
+from nodecore.replication.forwarding import Forwarder
+from nodecore.replication.handoff import Handoff
+from nodecore.replication.hints import Hints
+from nodecore.replication.policy import Policy
+from nodecore.replication.reads import Reader
+from nodecore.replication.repairs import Repairs
+from nodecore.replication.replica import Replica
+from nodecore.replication.replicator import Replicator
+from nodecore.replication.updates import Updater
+from nodecore.replication.versions import HybridClock
+from nodecore.replication.wire import MalformedPlain, outcome_to_plain, request_from_plain
+from nodecore.replication.writes import Writer
+from nodecore.requests import Failed, Outcome, Read, Request, Unknown, Update, Write
+from nodecore.resilience.breakers import LinkBreakers
+from nodecore.routing import Peers, Routing
+from nodecore.storage.memory import Store
+from nodecore.timers import Timers
+from transport.messages import ErrorReply, Forward, Forwarded, Lane, PeerRead
+
+OnOutcome: TypeAlias = Callable[[Outcome, Now], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorPorts:
+    """What the coordinator stands on."""
+
+    node: NodeId
+    incarnation: Incarnation
+    store: Store
+    clock: HybridClock
+    peers: Peers
+    breakers: LinkBreakers
+    timers: Timers
+    rng: Random
+    timeout_s: float
+    send: SendMessage
+
+
+class Coordinator:
+    """All requests of this node's clients, and those forwarded here."""
+
+    def __init__(
+        self,
+        ports: CoordinatorPorts,
+        filled: Callable[[int], bool],
+        load: Callable[[], int],
+    ) -> None:
+        self._ports = ports
+        self._routing: Routing | None = None
+        self.policy = Policy()
+        self.hints = Hints()
+        self.calls = Calls(ports.send, ports.breakers, ports.timers, ports.timeout_s)
+        self.epochs = Epochs(ports.send, ports.timers, ports.timeout_s)
+        self.replica = Replica(ports.store, ports.clock, ports.incarnation, filled, load)
+        self.repairs = Repairs(ports.node, ports.store, self.calls)
+        self.handoff = Handoff(self.hints, self.calls, ports.peers.live, ports.breakers.state)
+        self.replicator = Replicator(
+            ports.node,
+            self.replica,
+            ports.peers,
+            self.calls,
+            self.hints,
+            ports.incarnation,
+            self.policy,
+            self.epochs.on_stale,
+        )
+        self.reader = Reader(
+            ports.store,
+            ports.peers,
+            self.calls,
+            ports.breakers,
+            ports.timers,
+            self.repairs,
+            self.policy,
+            self.epochs.on_stale,
+        )
+        self.reader.filled = filled
+        self.forwarder = Forwarder(self.calls, self.epochs.on_stale)
+        self.writer = Writer(ports.store.table, ports.clock, self.replicator)
+        self.updater = Updater(
+            ports.node,
+            ports.store,
+            ports.clock,
+            ports.peers,
+            self.reader,
+            self.replicator,
+            self.forwarder,
+        )
+        self.reads = 0
+        self.writes = 0
+        self.errors = 0
+        self.unknowns = 0
+        self.on_write: Callable[[tuple[bytes, ...]], None] = _ignore_keys
+        """Called with the keys of each write that a client asks for: heat."""
+
+    def on_topology(self, routing: Routing, now: Now) -> list[Held]:
+        """A newer document is in force; returns the held requests that can be handled now."""
+        self._routing = routing
+        self.replicator.routing = routing
+        self.reader.routing = routing
+        self.writer.routing = routing
+        self.forwarder.routing = routing
+        self.updater.routing = routing
+        ready = self.epochs.on_topology(routing.epoch, now)
+        self.replicator.restart_all(now)
+        return ready
+
+    def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
+        """Run a client's request, see ``Backend.submit``."""
+        counted = partial(self._on_outcome, on_outcome)
+        outcome = self._run(request, counted, now, forwarded=False)
+        if outcome is not None:
+            self._count(outcome)
+        return outcome
+
+    def _run(
+        self, request: Request, on_outcome: OnOutcome, now: Now, *, forwarded: bool
+    ) -> Outcome | None:
+        if self._routing is None:
+            return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
+        match request:
+            case Read():
+                self.reads += len(request.keys)
+                return self.reader.read(request, on_outcome, now)
+            case Write():
+                self.writes += len(request.keys)
+                if not forwarded:
+                    self.on_write(request.keys)
+                if not self._ports.clock.may_coordinate(now):
+                    return self._write_elsewhere(request, on_outcome, now, forwarded=forwarded)
+                return self.writer.write(request, on_outcome, now)
+            case Update():
+                self.writes += 1
+                if not forwarded:
+                    self.on_write((request.key,))
+                return self.updater.update(request, on_outcome, now, forwarded=forwarded)
+            case _:
+                return Failed(Code.BAD_REQUEST, f"{type(request).__name__} is not run here")
+
+    def _write_elsewhere(
+        self, request: Write, on_outcome: OnOutcome, now: Now, *, forwarded: bool
+    ) -> Outcome | None:
+        """Peers would refuse this node's versions: let a node with a better clock make one."""
+        if forwarded:
+            return Failed(Code.NOT_READY, "this node's clock is not settled")
+        outcome = self.forwarder.forward(request, self._any_peer, on_outcome, now)
+        if isinstance(outcome, Failed):
+            return Failed(Code.NOT_READY, "this node's clock is not settled", 1.0)
+        return outcome
+
+    def _any_peer(self, tried: dict[NodeId, bool]) -> NodeId | None:
+        assert self._routing is not None
+        for member in self._routing.topology.members:
+            if member.node_id not in tried and self._ports.peers.can_call(member.node_id):
+                return member.node_id
+        return None
+
+    def on_forward(self, peer: NodeId, stream: int, message: Forward, now: Now) -> None:
+        """A peer asks us to run a request; its epoch has been checked."""
+        send = self._ports.send
+        try:
+            request = request_from_plain(message.request)
+        except MalformedPlain as error:
+            reply = ErrorReply(code=int(Code.BAD_REQUEST), text=f"forwarded request: {error}")
+            send(peer, Lane.DATA, stream, reply)
+            return
+        answer = partial(self._answer_forward, peer, stream)
+        outcome = self._run(request, answer, now, forwarded=True)
+        if outcome is not None:
+            answer(outcome, now)
+
+    def _answer_forward(self, peer: NodeId, stream: int, outcome: Outcome, _now: Now) -> None:
+        if isinstance(outcome, Failed) and outcome.code in (Code.NOT_OWNER, Code.NOT_READY):
+            reply = ErrorReply(code=int(outcome.code), text=outcome.text)
+            self._ports.send(peer, Lane.DATA, stream, reply)
+            return
+        assert self._routing is not None
+        plain = outcome_to_plain(outcome)
+        self._ports.send(
+            peer, Lane.DATA, stream, Forwarded(epoch=self._routing.epoch, outcome=plain)
+        )
+
+    def flush(self, now: Now) -> None:
+        """The end of a wake-up: everything that collected for a peer goes out."""
+        if self._routing is not None:
+            self.replicator.flush(now)
+            self.reader.flush(now)
+            self.repairs.flush(self._routing.epoch, now)
+
+    def tick(self, now: Now) -> None:
+        """Hints, repair budget, and probes of breakers that are not closed."""
+        if self._routing is None:
+            return
+        self.repairs.tick()
+        self.handoff.tick(self._routing.epoch, now)
+        for peer in self._ports.breakers.probes_due(now):
+            if self._ports.peers.linked(peer):
+                probe = PeerRead(epoch=self._routing.epoch, keys=[])
+                self.calls.request(peer, probe, _ignore_end, now)
+
+    def _on_outcome(self, on_outcome: OnOutcome, outcome: Outcome, now: Now) -> None:
+        self._count(outcome)
+        on_outcome(outcome, now)
+
+    def _count(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Failed):
+            self.errors += 1
+        elif isinstance(outcome, Unknown):
+            self.unknowns += 1
+
+
+def _ignore_keys(_keys: tuple[bytes, ...]) -> None:
+    """Until heat is wired."""
+
+
+def _ignore_end(_end: object, _now: Now) -> None:
+    """The breaker has heard of the probe's end from the calls."""

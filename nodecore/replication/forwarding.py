@@ -1,0 +1,114 @@
+"""Forwarding: running a request at another node, at most once.
+
+A request is handed to one node after another only while it certainly did not run: undelivered,
+refused with a definite error. Once it may have run, the answer is :class:`Unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from nodecore.errors import Code
+from nodecore.ids import Epoch, NodeId, Now
+from nodecore.replication.calls import CallEnd, CallFailed, Calls
+from nodecore.replication.epochs import OnStale
+from nodecore.replication.wire import MalformedPlain, outcome_from_plain, request_to_plain
+from nodecore.requests import Failed, Outcome, Request, Unknown
+from nodecore.routing import Routing
+from transport.messages import Forward, Forwarded
+
+OnOutcome: TypeAlias = Callable[[Outcome, Now], None]
+NextTarget: TypeAlias = Callable[[dict[NodeId, bool]], NodeId | None]
+"""The next node to try, given those that were tried."""
+
+ATTEMPTS_MAX: Final = 3
+_ELSEWHERE: Final = frozenset(
+    {Code.NOT_OWNER, Code.NOT_READY, Code.UNREACHABLE, Code.OVERLOADED, Code.BREAKER_OPEN}
+)
+"""Definite refusals after which another node may do better."""
+
+
+class _Attempt:
+    __slots__ = ("next_target", "on_outcome", "plain", "tried")
+
+    def __init__(self, plain: object, next_target: NextTarget, on_outcome: OnOutcome) -> None:
+        self.plain = plain
+        self.next_target = next_target
+        self.on_outcome = on_outcome
+        self.tried: dict[NodeId, bool] = {}
+
+
+class Forwarder:
+    """Requests that this node hands to others."""
+
+    def __init__(self, calls: Calls, on_stale: OnStale) -> None:
+        self._calls = calls
+        self._on_stale = on_stale
+        self.routing: Routing | None = None
+        self.forwarded = 0
+
+    def forward(
+        self, request: Request, next_target: NextTarget, on_outcome: OnOutcome, now: Now
+    ) -> Outcome | None:
+        """Run ``request`` at the first of ``next_target`` that takes it."""
+        attempt = _Attempt(request_to_plain(request), next_target, on_outcome)
+        return self._try(attempt, Failed(Code.UNREACHABLE, "no owner can be reached"), now)
+
+    def _try(self, attempt: _Attempt, otherwise: Failed, now: Now) -> Outcome | None:
+        if len(attempt.tried) >= ATTEMPTS_MAX:
+            return otherwise
+        peer = attempt.next_target(attempt.tried)
+        if peer is None:
+            return otherwise
+        attempt.tried[peer] = True
+        assert self.routing is not None
+        message = Forward(
+            epoch=self.routing.epoch,
+            request=attempt.plain,
+            deadline_ms=int(self._calls.timeout_s * 1000),
+        )
+        self.forwarded += 1
+        on_end = partial(self._on_end, peer, message, attempt)
+        self._calls.request(peer, message, on_end, now)
+        return None
+
+    def _on_end(
+        self, peer: NodeId, message: Forward, attempt: _Attempt, end: CallEnd, now: Now
+    ) -> None:
+        if isinstance(end, Forwarded):
+            try:
+                attempt.on_outcome(outcome_from_plain(end.outcome), now)
+            except MalformedPlain as error:
+                attempt.on_outcome(Unknown(Code.INTERNAL, f"{peer}: {error}"), now)
+            return
+        if not isinstance(end, CallFailed):
+            attempt.on_outcome(Unknown(Code.INTERNAL, f"{peer}: not an answer"), now)
+            return
+        if end.sent:
+            attempt.on_outcome(Unknown(end.code, end.text), now)
+            return
+        failed = Failed(end.code, end.text, end.retry_after_s)
+        if end.code is Code.STALE_EPOCH:
+            retry = partial(self._retry, peer, attempt, failed)
+            self._on_stale(peer, Epoch(message.epoch), retry, now)
+        elif end.code in _ELSEWHERE:
+            self._answer(attempt, self._try(attempt, failed, now), now)
+        else:
+            attempt.on_outcome(failed, now)
+
+    def _retry(
+        self, peer: NodeId, attempt: _Attempt, failed: Failed, newer: bool, now: Now
+    ) -> None:
+        if newer:
+            # The same peer may well be the right one at the new epoch; the bound on attempts holds.
+            attempt.tried.pop(peer, None)
+            attempt.tried[NodeId(f"{peer}@{len(attempt.tried)}")] = True
+            self._answer(attempt, self._try(attempt, failed, now), now)
+        else:
+            attempt.on_outcome(failed, now)
+
+    def _answer(self, attempt: _Attempt, outcome: Outcome | None, now: Now) -> None:
+        if outcome is not None:
+            attempt.on_outcome(outcome, now)

@@ -1,0 +1,211 @@
+"""One version on its way to the owners of its keys: the state of a replication.
+
+A job holds keys that share version, kind and expiry, split into *parts* by route. Each part has a
+tally of its owners and, in a joint epoch, a second one of the owners to be: it needs both. The job
+is settled when every part has reached its quorum, or can't, or nobody is left to wait for.
+
+It decides the outcome. Sending is :mod:`nodecore.replication.replicator`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from nodecore.errors import Code
+from nodecore.ids import Epoch, Incarnation, NodeId, Now, Version
+from nodecore.replication.quorum import Tally, Verdict
+from nodecore.requests import Done, Failed, Flag, Level, Outcome, Unknown
+from nodecore.routing import Route
+from transport.messages import PeerWrite
+
+OnSettled: TypeAlias = Callable[[Outcome, Now], None]
+
+
+class Part:
+    """The keys of a job under one route, and who has acknowledged them."""
+
+    __slots__ = ("indexes", "new", "old", "reached", "route")
+
+    def __init__(self, route: Route, indexes: list[int], level: Level, epoch: Epoch) -> None:
+        self.route = route
+        self.indexes = indexes
+        self.old = Tally(route.owners, route.writes_needed(level, route.n), epoch)
+        following = route.owners_next
+        self.new: Tally | None = None
+        if following is not None:
+            self.new = Tally(following, route.writes_needed(level, len(following)), epoch)
+        self.reached = False
+
+    def ack(self, node: NodeId, epoch: Epoch, incarnation: Incarnation) -> None:
+        """``node`` has applied all keys of this part."""
+        self.old.ack(node, epoch, incarnation)
+        if self.new is not None:
+            self.new.ack(node, epoch, incarnation)
+
+    def fail(self, node: NodeId) -> None:
+        """``node`` will not acknowledge."""
+        self.old.fail(node)
+        if self.new is not None:
+            self.new.fail(node)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of both sets together."""
+        old = self.old.verdict
+        if self.new is None or old is Verdict.IMPOSSIBLE:
+            return old
+        new = self.new.verdict
+        if new is Verdict.REACHED:
+            return old
+        return new
+
+    @property
+    def copies(self) -> int:
+        """Distinct processes of the weaker set."""
+        if self.new is None:
+            return self.old.copies
+        return min(self.old.copies, self.new.copies)
+
+
+class Job:
+    """One replication.
+
+    Args:
+        keys: at least one, each once.
+        values: one for each key; empty ones for tombstones.
+        kind: of all entries.
+        version: of all entries.
+        expires_ms: of all entries; 0 never.
+        level: consistency that the request asked for.
+        on_settled: called at most once, and only when ``replicate`` did not return the outcome.
+    """
+
+    __slots__ = (
+        "expires_ms", "frame", "keys", "kind", "level", "missed", "on_settled",
+        "outcome", "parts", "possible", "refusals", "restarts", "round", "values", "version",
+        "waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        kind: int,
+        version: Version,
+        expires_ms: int,
+        level: Level,
+        on_settled: OnSettled,
+    ) -> None:
+        self.keys = keys
+        self.values = values
+        self.kind = kind
+        self.version = version
+        self.expires_ms = expires_ms
+        self.level = level
+        self.on_settled = on_settled
+        self.parts: list[Part] = []
+        self.waiting = 0
+        """Frames that have not been answered."""
+        self.possible = False
+        """Some frame may have been applied although nobody acknowledged it."""
+        self.refusals: dict[int, dict[NodeId, Code]] = {}
+        """Position of a key -> who refused it, and why."""
+        self.missed: list[tuple[NodeId, list[Part]]] = []
+        """Who needs a hint, once the outcome is known not to be a failure."""
+        self.outcome: Outcome | None = None
+        self.round = 0
+        self.restarts = 0
+        self.frame: tuple[list[Part], PeerWrite] | None = None
+        """The last columnar frame: peers that own the same parts get the same object."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the outcome is known."""
+        return self.outcome is not None
+
+    @property
+    def strict(self) -> bool:
+        """Whether the request named its level."""
+        return self.level is not Level.DEFAULT
+
+    def begin_round(self, parts: list[Part]) -> None:
+        """Start counting anew, at the epoch of ``parts``."""
+        self.parts = parts
+        self.frame = None
+        self.round += 1
+        self.waiting = 0
+        self.missed = []
+        self.refusals = {}
+
+    def judge(self) -> bool:
+        """Settle if that is possible now; returns whether it has just settled."""
+        if self.outcome is not None:
+            return False
+        unreached = impossible = 0
+        for part in self.parts:
+            if part.reached:
+                continue
+            verdict = part.verdict
+            if verdict is Verdict.REACHED:
+                part.reached = True
+            else:
+                unreached += 1
+                impossible += verdict is Verdict.IMPOSSIBLE
+        if unreached and self.waiting and not (self.strict and impossible):
+            return False
+        if not unreached and not self.refusals:
+            copies = min([part.copies for part in self.parts])
+            self.outcome = Done([self.version] * len(self.keys), Flag.NONE, copies)
+        else:
+            self.outcome = self._mixed_outcome()
+        return True
+
+    def _mixed_outcome(self) -> Outcome:
+        results: list[Version | Failed] = [self.version] * len(self.keys)
+        flags = Flag.NONE
+        copies_least: int | None = None
+        failures: list[Failed] = []
+        uncertain = False
+        for part in self.parts:
+            for index in part.indexes:
+                failed, copies = self._judge_key(part, index)
+                if failed is not None:
+                    results[index] = failed
+                    failures.append(failed)
+                    uncertain = uncertain or copies > 0 or self.possible
+                    continue
+                if copies < part.old.needed or (part.new is not None and not part.reached):
+                    flags |= Flag.SLOPPY
+                copies_least = copies if copies_least is None else min(copies_least, copies)
+        if len(failures) < len(self.keys):
+            return Done(results, flags, copies_least or 0)
+        first = failures[0]
+        if uncertain:
+            return Unknown(first.code, f"{first.text}; some copies may have been written")
+        return first
+
+    def _judge_key(self, part: Part, index: int) -> tuple[Failed | None, int]:
+        """(why this key failed or None, its copies)."""
+        refused = self.refusals.get(index)
+        copies = part.copies
+        if refused:
+            holders = [node for node in part.route.owners if part.old.has(node)]
+            copies = min(copies, sum(1 for node in holders if node not in refused))
+            if copies < part.old.needed:
+                code = next(iter(refused.values()))
+                return Failed(code, _REFUSAL_TEXTS.get(code, code.name)), copies
+        if part.reached:
+            return None, copies
+        if self.strict or copies == 0 or part.route.keyspace.on_partition != "available":
+            needed = part.old.needed
+            code = Code.NOT_ENOUGH_COPIES
+            return Failed(code, f"{copies} of {needed} copies acknowledged"), copies
+        return None, copies
+
+
+_REFUSAL_TEXTS: Final = {
+    Code.OUT_OF_MEMORY: "command not allowed when used memory > 'maxmemory'",
+    Code.CLOCK_SKEW: "this node's clock is too far ahead of its peers",
+    Code.CANCELLED: "a flush came between",
+}

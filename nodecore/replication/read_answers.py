@@ -1,0 +1,147 @@
+"""What the owners have said about one key, and whether that is enough.
+
+Pure bookkeeping for :mod:`nodecore.replication.reads`: the newest entry seen, who knew nothing, who
+lags behind. It asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nodecore.ids import NodeId, Now, Version
+from nodecore.requests import Done, Failed, Flag, Level, Outcome, Value
+from nodecore.routing import Route
+from nodecore.table.interface import Kind
+
+
+class Found(NamedTuple):
+    """An entry as an owner holds it."""
+
+    kind: int
+    value: bytes
+    hlc: int
+    node: int
+    expires_ms: int
+
+    def dead(self, wall_ms: int) -> bool:
+        """A tombstone, or past its expiry."""
+        return self.kind == Kind.TOMBSTONE or 0 < self.expires_ms <= wall_ms
+
+    def newer_than(self, other: Found | None) -> bool:
+        """By version, then by value: any total order will do here, the store has the last word."""
+        if other is None:
+            return True
+        return (self.hlc, self.node, self.value) > (other.hlc, other.node, other.value)
+
+    def value_seen(self) -> Value:
+        """As a client sees it."""
+        return Value(self.value, Version(self.hlc, self.node), self.expires_ms, self.kind)
+
+
+class ReadOperation:
+    """One request and its open keys."""
+
+    __slots__ = (
+        "flags", "level", "on_outcome", "open", "restarts", "results", "settled", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self, level: Level, count: int, on_outcome: Callable[[Outcome, Now], None]
+    ) -> None:
+        self.level = level
+        self.results: list[Value | Failed | None] = [None] * count
+        self.on_outcome = on_outcome
+        self.open = 0
+        self.flags = Flag.NONE
+        self.settled = False
+        self.started = False
+        """The request has returned: from here on the outcome goes to the callback."""
+        self.restarts = 0
+
+    def outcome(self) -> Outcome:
+        """The answer; a request whose keys all failed has failed."""
+        first = self.results[0] if self.results else None
+        if isinstance(first, Failed) and all(isinstance(item, Failed) for item in self.results):
+            return first
+        return Done(self.results, self.flags)
+
+
+class KeyRead:
+    """One key of a read that could not be answered at once."""
+
+    __slots__ = (
+        "absent", "answers", "asked", "best", "done", "holders", "index", "key", "needed",
+        "operation", "outstanding", "route",
+    )  # fmt: skip
+
+    def __init__(
+        self, operation: ReadOperation, index: int, key: bytes, route: Route, needed: int
+    ) -> None:
+        self.operation = operation
+        self.index = index
+        self.key = key
+        self.route = route
+        self.needed = needed
+        """Answers that a hit needs."""
+        self.outstanding = 0
+        self.done = False
+        self.asked: dict[NodeId, bool] = {}
+        self.answers = 0
+        self.absent = 0
+        self.best: Found | None = None
+        self.holders: dict[NodeId, Found | None] = {}
+
+    def begin_again(self, route: Route) -> None:
+        """Forget all answers: they belong to an earlier epoch."""
+        self.route = route
+        self.asked = {}
+        self.answers = self.absent = 0
+        self.best = None
+        self.holders = {}
+
+    def note(self, node: NodeId, found: Found | None) -> None:
+        """``node`` holds ``found``, or knows nothing of the key. Counted once for each node."""
+        if node in self.holders or node not in self.route.owners:
+            return
+        self.holders[node] = found
+        self.answers += 1
+        if found is None:
+            self.absent += 1
+        elif found.newer_than(self.best):
+            self.best = found
+
+    @property
+    def missing(self) -> int:
+        """Answers still needed, as things look now."""
+        if self.best is None and self.absent:
+            return max(self.route.absences - self.absent, self.needed - self.answers)
+        return self.needed - self.answers
+
+    @property
+    def decided(self) -> bool:
+        """Whether the answer is known."""
+        return self.answers > 0 and self.missing <= 0
+
+    def lagging(self) -> list[NodeId]:
+        """Owners that hold less than the best answer."""
+        best = self.best
+        return [node for node, found in self.holders.items() if found != best]
+
+
+def parse_answer(plain: object) -> tuple[bool, Found | None]:
+    """(whether the owner could say, what it holds) from an element of ``PeerValues.entries``."""
+    if plain is None:
+        return True, None
+    if not isinstance(plain, list) or len(plain) != 5:
+        return False, None
+    kind, value, hlc, node, expires_ms = plain
+    if (
+        isinstance(kind, int)
+        and isinstance(value, bytes)
+        and isinstance(hlc, int)
+        and isinstance(node, int)
+        and isinstance(expires_ms, int)
+    ):
+        return True, Found(kind, value, hlc, node, expires_ms)
+    return False, None

@@ -1,0 +1,311 @@
+"""Coordinated reads: a hit needs one owner, a miss needs owners that agree.
+
+A key found here never leaves the fast path. Otherwise owners are asked in order of preference, as
+many as are still needed: one for a hit at R=1, and N-W+1 that know nothing for a miss (a tombstone
+anywhere is a miss at once), because a write acknowledged at W has a copy on one of them. Keys that
+go to one peer within one wake-up travel in one frame. A frame that is not answered within the
+link's 95th percentile is hedged: its keys are asked for at the next owner too.
+
+With too few owners to ask, an ``available`` keyspace answers nil flagged ``degraded``; a level that
+the request named, or another keyspace, gets an error. Owners that lag behind the answer are repaired.
+
+Sources: Dynamo (2007) for read repair; Dean and Barroso (2013) for hedging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from nodecore.errors import Code
+from nodecore.ids import Epoch, NodeId, Now, Version
+from nodecore.replication.calls import CallEnd, CallFailed, Calls
+from nodecore.replication.deadlines import Deadlines
+from nodecore.replication.epochs import OnStale
+from nodecore.replication.policy import Policy
+from nodecore.replication.read_answers import Found, KeyRead, ReadOperation, parse_answer
+from nodecore.replication.repairs import Repairs
+from nodecore.replication.replica import ASK_AGAIN
+from nodecore.requests import Done, Failed, Flag, Level, Outcome, Read, Value
+from nodecore.resilience.breakers import LinkBreakers
+from nodecore.routing import Peers, Routing
+from nodecore.storage.memory import Store
+from nodecore.table.interface import Kind
+from nodecore.timers import Timers
+from transport.messages import PeerRead, PeerValues
+
+OnOutcome: TypeAlias = Callable[[Outcome, Now], None]
+
+FRAME_KEYS_MAX: Final = 2048
+FRAME_KEY_BYTES_MAX: Final = 1024 * 1024
+RESTARTS_MAX: Final = 4
+
+
+class Reader:
+    """Reads that this node coordinates.
+
+    Args:
+        store: this node's own copies.
+        peers: whom to call.
+        calls: how.
+        breakers: for the hedge delay of a link.
+        timers: for hedging.
+        repairs: takes what lagging owners should have.
+        policy: whether a keyspace may be read now.
+        on_stale: see ``Replicator``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        peers: Peers,
+        calls: Calls,
+        breakers: LinkBreakers,
+        timers: Timers,
+        repairs: Repairs,
+        policy: Policy,
+        on_stale: OnStale,
+    ) -> None:
+        self._node = peers.node
+        self._store = store
+        self._peers = peers
+        self._calls = calls
+        self._breakers = breakers
+        self._timers = timers
+        self._repairs = repairs
+        self._policy = policy
+        self._on_stale = on_stale
+        self._deadlines = Deadlines(timers, calls.timeout_s)
+        self._outbox: dict[NodeId, list[KeyRead]] = {}
+        self.filled: Callable[[int], bool] = _always
+        """Whether this node's own misses in a slot can be believed."""
+        self.routing: Routing | None = None
+        self.hits = 0
+        self.misses = 0
+        self.degraded = 0
+        self.hedged = 0
+
+    def read(self, request: Read, on_outcome: OnOutcome, now: Now) -> Outcome | None:
+        """Start a read; returns its outcome when every key is answered from here."""
+        routing = self.routing
+        assert routing is not None
+        keys = request.keys
+        operation = ReadOperation(request.level, len(keys), on_outcome)
+        results = operation.results
+        store, wall_ms = self._store, now.wall_ms
+        started: list[KeyRead] = []
+        for index, slot in enumerate(store.table.slots_of(keys)):
+            key = keys[index]
+            route = routing.route(key, slot)
+            if route.ruled:
+                refused = self._policy.refuses_read(route)
+                if refused is not None:
+                    results[index] = refused
+                    continue
+            needed = route.reads_needed(request.level)
+            if route.local:
+                entry = store.get(key, now, touch=True)
+                if entry is not None and needed == 1:
+                    if entry.kind != Kind.TOMBSTONE and not 0 < entry.expires_ms <= wall_ms:
+                        version = Version(entry.hlc, entry.node)
+                        results[index] = Value(entry.value, version, entry.expires_ms, entry.kind)
+                        self.hits += 1
+                    else:
+                        self.misses += 1
+                    continue
+                read = KeyRead(operation, index, key, route, needed)
+                read.asked[self._node] = True
+                if entry is not None:
+                    found = Found(entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
+                    read.note(self._node, found)
+                elif self.filled(slot):
+                    read.note(self._node, None)
+            else:
+                read = KeyRead(operation, index, key, route, needed)
+            started.append(read)
+        operation.open = len(started)
+        for read in started:
+            self._advance(read, now)
+        if operation.open == 0:
+            operation.settled = True
+            return operation.outcome()
+        self._deadlines.add(_Expiry(self, operation, started), now)
+        return None
+
+    def flush(self, now: Now) -> None:
+        """Send what has collected: one frame for each peer, within bounds."""
+        while self._outbox:
+            outbox, self._outbox = self._outbox, {}
+            for peer, reads in outbox.items():
+                waiting = [read for read in reads if not read.done]
+                for batch in _batches(waiting):
+                    self._request(peer, batch, now)
+
+    def _request(self, peer: NodeId, batch: list[KeyRead], now: Now) -> None:
+        assert self.routing is not None
+        message = PeerRead(epoch=self.routing.epoch, keys=[read.key for read in batch])
+        on_end = partial(self._on_end, peer, self.routing.epoch, batch)
+        self._calls.request(peer, message, on_end, now)
+        if any(len(read.route.owners) > len(read.asked) for read in batch):
+            delay_s = self._breakers.hedge_delay_s(peer)
+            if delay_s < self._calls.timeout_s:
+                self._timers.schedule(now.mono_s + delay_s, partial(self._hedge, batch))
+
+    def _hedge(self, batch: list[KeyRead], now: Now) -> None:
+        for read in batch:
+            if not read.done and read.outstanding and self._ask_next(read):
+                self.hedged += 1
+
+    def _advance(self, read: KeyRead, now: Now) -> None:
+        """Finish a key, or see to it that enough owners are being asked."""
+        if read.done:
+            return
+        if read.decided:
+            self._finish(read, now)
+            return
+        while read.outstanding < read.missing:
+            if not self._ask_next(read):
+                break
+        if read.outstanding == 0:
+            self._finish_short(read, now)
+
+    def _ask_next(self, read: KeyRead) -> bool:
+        for owner in read.route.owners:
+            if owner not in read.asked and self._peers.can_call(owner):
+                read.asked[owner] = True
+                read.outstanding += 1
+                self._outbox.setdefault(owner, []).append(read)
+                return True
+        return False
+
+    def _on_end(
+        self, peer: NodeId, epoch: Epoch, batch: list[KeyRead], end: CallEnd, now: Now
+    ) -> None:
+        if isinstance(end, CallFailed) and end.code is Code.STALE_EPOCH:
+            self._on_stale(peer, epoch, partial(self._restart, batch), now)
+            return
+        answers: list[object] = []
+        if isinstance(end, PeerValues) and isinstance(end.entries, list):
+            answers = end.entries
+        usable = len(answers) == len(batch)
+        for row, read in enumerate(batch):
+            read.outstanding -= 1
+            if usable:
+                answer = answers[row]
+                if type(answer) is int and answer == ASK_AGAIN and not read.done:
+                    read.outstanding += 1
+                    self._outbox.setdefault(peer, []).append(read)
+                    continue
+                known, found = parse_answer(answer)
+                if known:
+                    read.note(peer, found)
+            self._advance(read, now)
+
+    def _restart(self, batch: list[KeyRead], newer: bool, now: Now) -> None:
+        """Ask again at the new epoch; what earlier epochs answered does not count."""
+        assert self.routing is not None
+        for read in batch:
+            read.outstanding -= 1
+            if read.done:
+                continue
+            if newer and read.operation.restarts < RESTARTS_MAX * len(read.operation.results):
+                read.operation.restarts += 1
+                slot = self._store.table.slot_of(read.key)
+                read.begin_again(self.routing.route(read.key, slot))
+                if read.route.local:
+                    read.asked[self._node] = True
+                    entry = self._store.get(read.key, now, touch=False)
+                    if entry is not None:
+                        found = Found(
+                            entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms
+                        )
+                        read.note(self._node, found)
+                    elif self.filled(slot):
+                        read.note(self._node, None)
+            self._advance(read, now)
+
+    def _finish(self, read: KeyRead, now: Now) -> None:
+        best = read.best
+        if best is None or best.dead(now.wall_ms):
+            self.misses += 1
+            self._close(read, None, now)
+        else:
+            self.hits += 1
+            self._close(read, best.value_seen(), now)
+        if best is not None:
+            lagging = read.lagging()
+            if lagging:
+                self._repairs.add(read.key, best, lagging, now)
+
+    def _finish_short(self, read: KeyRead, now: Now) -> None:
+        """Nobody is left to ask."""
+        strict = read.operation.level is not Level.DEFAULT
+        if not strict and read.route.keyspace.on_partition == "available" and read.answers:
+            best = read.best
+            if best is not None and not best.dead(now.wall_ms):
+                read.operation.flags |= Flag.STALE
+            elif best is None:
+                read.operation.flags |= Flag.DEGRADED
+                self.degraded += 1
+            self._finish(read, now)
+            return
+        needed = max(read.needed, read.route.absences if read.best is None else 1)
+        text = f"{read.answers} of {needed} owners answered"
+        self._close(read, Failed(Code.NOT_ENOUGH_COPIES, text), now)
+
+    def _close(self, read: KeyRead, result: Value | Failed | None, now: Now) -> None:
+        read.done = True
+        operation = read.operation
+        operation.results[read.index] = result
+        operation.open -= 1
+        if operation.open == 0 and operation.started and not operation.settled:
+            operation.settled = True
+            operation.on_outcome(operation.outcome(), now)
+
+    def expire(self, reads: list[KeyRead], now: Now) -> None:
+        """The operation's time is over: answer with what is known."""
+        for read in reads:
+            if not read.done:
+                self._finish_short(read, now)
+
+
+class _Expiry:
+    """A read operation in the queue of deadlines."""
+
+    def __init__(self, reader: Reader, operation: ReadOperation, reads: list[KeyRead]) -> None:
+        self._reader = reader
+        self._operation = operation
+        self._reads = reads
+        operation.started = True
+
+    @property
+    def settled(self) -> bool:
+        return self._operation.settled
+
+    def on_deadline(self, now: Now) -> None:
+        self._reader.expire(self._reads, now)
+
+
+def _batches(reads: list[KeyRead]) -> list[list[KeyRead]]:
+    batches: list[list[KeyRead]] = []
+    size = 0
+    for read in reads:
+        size += len(read.key)
+        if not batches or len(batches[-1]) >= FRAME_KEYS_MAX or size > FRAME_KEY_BYTES_MAX:
+            batches.append([])
+            size = len(read.key)
+        batches[-1].append(read)
+    return batches
+
+
+def _always(_slot: int) -> bool:
+    return True
+
+
+def done_reads(outcome: Outcome) -> list[Value | Failed | None]:
+    """Results of a read outcome; a failed one as a list of one failure."""
+    if isinstance(outcome, Done):
+        assert isinstance(outcome.result, list)
+        return outcome.result
+    return [Failed(outcome.code, outcome.text)]
