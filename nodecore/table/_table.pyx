@@ -18,7 +18,7 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import KEY_BYTES_MAX, TOUCHES_MAX, VALUE_BYTES_MAX
-from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, SERVE_BYTES_MAX
+from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, HLC_MAX, SERVE_BYTES_MAX
 from nodecore.table.tie import tie_wins
 
 cdef enum:
@@ -34,6 +34,7 @@ cdef Py_ssize_t OVERHEAD = ENTRY_OVERHEAD_BYTES
 cdef Py_ssize_t KEY_MAX = KEY_BYTES_MAX
 cdef Py_ssize_t VALUE_MAX = VALUE_BYTES_MAX
 cdef Py_ssize_t SERVE_MAX = SERVE_BYTES_MAX
+cdef int64_t HLC_TOP = HLC_MAX
 cdef int64_t INT64_TOP = 0x7FFFFFFFFFFFFFFF
 
 include "_hashing.pxi"
@@ -303,7 +304,7 @@ cdef class CompiledTable:
             raise TypeError("key and value must be bytes")
         if kind != KIND_STRING and kind != KIND_HASH and kind != KIND_TOMBSTONE:
             raise ValueError(f"unknown kind {kind}")
-        ranged("hlc", hlc, INT64_TOP)
+        ranged("hlc", hlc, HLC_TOP)
         ranged("node", node, 0xFFFFFFFF)
         ranged("expires_ms", expires_ms, INT64_TOP)
         cdef PyObject* found = self.find(<bytes>key)
@@ -462,7 +463,7 @@ cdef class CompiledTable:
         cdef Entry entry
         if total != len(values):
             raise ValueError(f"{total} keys but {len(values)} values")
-        ranged("hlc", hlc, INT64_TOP)
+        ranged("hlc", hlc, HLC_TOP)
         ranged("node", node, 0xFFFFFFFF)
         ranged("expires_ms", expires_ms, INT64_TOP)
         for part in (keys, values):

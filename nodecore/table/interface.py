@@ -39,6 +39,8 @@ SLOT_SOLE: Final = 2
 ENTRY_OVERHEAD_BYTES: Final = 192
 """What an entry of the compiled table costs beyond key and value: two object headers with their
 rounding (90), the record (64), hash cell (18), slot index (10), reference in a policy queue (9)."""
+HLC_MAX: Final = (1 << 62) - 1
+"""Greatest clock value that is stored (the year 4199): one more never overflows 64 signed bits."""
 SERVE_BYTES_MAX: Final = 1024 * 1024
 """``serve`` stops once its replies reach this, so that a deep pipeline of large values is bounded."""
 QUEUE_TOMBSTONES: Final = 63

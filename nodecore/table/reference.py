@@ -15,6 +15,7 @@ from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import TOUCHES_MAX
 from nodecore.table.interface import (
     ENTRY_OVERHEAD_BYTES,
+    HLC_MAX,
     QUEUE_TOMBSTONES,
     QUEUES_COUNT,
     SERVE_BYTES_MAX,
@@ -84,7 +85,7 @@ class ReferenceTable:
             raise TypeError("key and value must be bytes")
         if kind not in _KINDS:
             raise ValueError(f"unknown kind {kind}")
-        _ranged("hlc", hlc, _INT64_MAX)
+        _ranged("hlc", hlc, HLC_MAX)
         _ranged("node", node, _UINT32_MAX)
         _ranged("expires_ms", expires_ms, _INT64_MAX)
         reply = NIL_REPLY if kind == Kind.TOMBSTONE else b"$%d\r\n%b\r\n" % (len(value), value)
@@ -222,7 +223,7 @@ class ReferenceTable:
     ) -> list[bytes]:
         if len(keys) != len(values):
             raise ValueError(f"{len(keys)} keys but {len(values)} values")
-        _ranged("hlc", hlc, _INT64_MAX)
+        _ranged("hlc", hlc, HLC_MAX)
         _ranged("node", node, _UINT32_MAX)
         _ranged("expires_ms", expires_ms, _INT64_MAX)
         if not all(type(item) is bytes for item in (*keys, *values)):

@@ -1,1 +1,39 @@
 """Eviction policies, one per file, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from nodecore.storage.eviction.clock import Clock
+from nodecore.storage.eviction.fifo import Fifo
+from nodecore.storage.eviction.interface import Capacity, EvictionPolicy
+from nodecore.storage.eviction.lru import Lru
+from nodecore.storage.eviction.s3fifo import S3Fifo
+
+__all__ = ["POLICIES", "Capacity", "EvictionPolicy", "make_policy"]
+
+POLICIES: Final[dict[str, Callable[[Capacity], EvictionPolicy]]] = {
+    "clock": Clock,
+    "fifo": Fifo,
+    "lru": Lru,
+    "s3fifo": S3Fifo,
+}
+
+
+def make_policy(name: str, limit: int, in_objects: bool = False) -> EvictionPolicy:
+    """A policy by its name in the configuration.
+
+    Args:
+        name: one of ``POLICIES``.
+        limit: memory of the node in bytes, or entries when ``in_objects``.
+        in_objects: count entries instead of bytes.
+
+    Raises:
+        ValueError: unknown name, or a limit below 1.
+    """
+    if name not in POLICIES:
+        raise ValueError(f"eviction must be one of {', '.join(sorted(POLICIES))}, not {name!r}")
+    if limit < 1:
+        raise ValueError(f"capacity must be at least 1, not {limit}")
+    return POLICIES[name](Capacity(limit, in_objects))

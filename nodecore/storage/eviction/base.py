@@ -1,0 +1,42 @@
+"""What most policies share: a name, a capacity, a table, and nothing to do on most occasions."""
+
+from __future__ import annotations
+
+from nodecore.storage.eviction.interface import Capacity
+from nodecore.table.interface import Entry, Table
+
+
+class Policy:
+    """Base of the policies; see ``interface.EvictionPolicy`` for what each method means."""
+
+    name = ""
+    wants_hits = False
+
+    def __init__(self, capacity: Capacity) -> None:
+        self.capacity = capacity
+        self._bound: Table | None = None
+
+    @property
+    def table(self) -> Table:
+        """The table that this policy serves."""
+        assert self._bound is not None, "bind() comes first"
+        return self._bound
+
+    @property
+    def overhead_bytes(self) -> int:
+        return 0
+
+    def bind(self, table: Table) -> None:
+        self._bound = table
+
+    def before_insert(self, key: bytes) -> None:
+        """Most policies decide at the insertion."""
+
+    def on_hit(self, entry: Entry) -> None:
+        """Most policies read ``entry.counter`` instead."""
+
+    def on_remove(self, entry: Entry) -> None:
+        """Queues of entries notice by themselves (see ``entry_queue``)."""
+
+    def on_evicted(self, entry: Entry) -> None:
+        """The proposal left its queue already."""

@@ -1,0 +1,38 @@
+"""CLOCK: FIFO with a second chance for entries that were read since the hand last passed.
+
+Corbato, "A paging experiment with the Multics system", 1968; one bit, as in libCacheSim.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from nodecore.storage.eviction.base import Policy
+from nodecore.storage.eviction.entry_queue import EntryQueue
+from nodecore.storage.eviction.interface import QUEUE_MAIN
+from nodecore.table.interface import Entry, Table
+
+
+@final
+class Clock(Policy):
+    """Second chance."""
+
+    name = "clock"
+
+    def bind(self, table: Table) -> None:
+        super().bind(table)
+        self._queue = EntryQueue(table, QUEUE_MAIN)
+
+    def on_insert(self, entry: Entry) -> None:
+        entry.counter = 0
+        self._queue.push(entry)
+
+    def victim(self) -> Entry | None:
+        # Ends after one round at the latest: every entry that is put back has its counter cleared.
+        while (entry := self._queue.pop()) is not None and entry.counter:
+            entry.counter = 0
+            self._queue.rotate(entry)
+        return entry
+
+    def on_spared(self, entry: Entry) -> None:
+        self._queue.rotate(entry)

@@ -1,0 +1,30 @@
+"""FIFO: the oldest entry goes, whatever was read meanwhile. The cheapest policy, and a yardstick."""
+
+from __future__ import annotations
+
+from typing import final
+
+from nodecore.storage.eviction.base import Policy
+from nodecore.storage.eviction.entry_queue import EntryQueue
+from nodecore.storage.eviction.interface import QUEUE_MAIN
+from nodecore.table.interface import Entry, Table
+
+
+@final
+class Fifo(Policy):
+    """First in, first out."""
+
+    name = "fifo"
+
+    def bind(self, table: Table) -> None:
+        super().bind(table)
+        self._queue = EntryQueue(table, QUEUE_MAIN)
+
+    def on_insert(self, entry: Entry) -> None:
+        self._queue.push(entry)
+
+    def victim(self) -> Entry | None:
+        return self._queue.pop()
+
+    def on_spared(self, entry: Entry) -> None:
+        self._queue.rotate(entry)

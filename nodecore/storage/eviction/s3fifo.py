@@ -1,0 +1,104 @@
+"""S3-FIFO: a small queue that most entries do not outlive, a main queue, and a memory of the evicted.
+
+New entries enter the small queue (a tenth of the capacity). Whoever was read twice when its turn
+comes moves to the main queue; the others go and are remembered. A remembered key that returns enters
+the main queue at once. The main queue is a clock with a counter up to 3. A hit writes no order, so
+the gate's counter is all that it costs. The default policy.
+
+Objects larger than a tenth of a byte capacity would flush the small queue: they are the first to go
+unless they return. Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction",
+SOSP 2023; while nothing was ever evicted, entries beyond the small queue's share go to the main
+queue, as in libCacheSim.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from nodecore.storage.eviction.base import Policy
+from nodecore.storage.eviction.entry_queue import EntryQueue
+from nodecore.storage.eviction.ghosts import CompactGhosts, ExactGhosts, Ghosts
+from nodecore.storage.eviction.interface import QUEUE_MAIN, QUEUE_SMALL, Capacity
+from nodecore.table.interface import Entry, Table
+
+SMALL_SHARE: Final = 0.1
+READS_TO_STAY: Final = 2
+
+
+@final
+class S3Fifo(Policy):
+    """Three static FIFO queues."""
+
+    name = "s3fifo"
+
+    def __init__(self, capacity: Capacity) -> None:
+        super().__init__(capacity)
+        self._small_max = int(capacity.limit * SMALL_SHARE)
+        self._main_max = capacity.limit - self._small_max
+        self._expected: tuple[bytes, bool] | None = None
+        self._has_evicted = False
+
+    def bind(self, table: Table) -> None:
+        super().bind(table)
+        self._small = EntryQueue(table, QUEUE_SMALL)
+        self._main = EntryQueue(table, QUEUE_MAIN)
+        self._ghosts: Ghosts
+        if self.capacity.in_objects:
+            self._ghosts = ExactGhosts(self._main_max)
+        else:
+            self._ghosts = CompactGhosts(lambda: table.queue_count(QUEUE_MAIN) + 64)
+
+    @property
+    def overhead_bytes(self) -> int:
+        return self._ghosts.overhead_bytes
+
+    def before_insert(self, key: bytes) -> None:
+        self._expected = (key, self._ghosts.take(key))
+
+    def on_insert(self, entry: Entry) -> None:
+        expected, self._expected = self._expected, None
+        if expected is not None and expected[0] == entry.key:
+            returns = expected[1]
+        else:
+            returns = self._ghosts.take(entry.key)
+        entry.counter = 0
+        filling = not self._has_evicted and (
+            self.capacity.used(self.table, QUEUE_SMALL) >= self._small_max
+        )
+        (self._main if returns or filling else self._small).push(entry)
+
+    def victim(self) -> Entry | None:
+        self._has_evicted = True
+        while True:
+            main_full = self.capacity.used(self.table, QUEUE_MAIN) > self._main_max
+            entry = None if main_full else self._from_small()
+            if entry is None:
+                entry = self._from_main()
+            if entry is None and main_full:
+                entry = self._from_small()
+            if entry is not None or not len(self._main):
+                return entry
+
+    def _from_small(self) -> Entry | None:
+        """The oldest of the small queue that was not read often enough; the others move on."""
+        while (entry := self._small.pop()) is not None:
+            if entry.counter < READS_TO_STAY:
+                return entry
+            entry.counter = 0
+            self._main.push(entry)
+        return None
+
+    def _from_main(self) -> Entry | None:
+        while (entry := self._main.pop()) is not None:
+            if entry.counter == 0:
+                return entry
+            entry.counter -= 1
+            self._main.rotate(entry)
+        return None
+
+    def on_evicted(self, entry: Entry) -> None:
+        if entry.queue == QUEUE_SMALL:
+            self._ghosts.add(entry.key)
+
+    def on_spared(self, entry: Entry) -> None:
+        (self._small if entry.queue == QUEUE_SMALL else self._main).rotate(entry)
