@@ -185,10 +185,11 @@ class EventReport(Message):
 
 @dataclass(frozen=True, slots=True)
 class ChangeStep(Message):
-    """Progress of a topology change between its coordinator and the members, see placement.change."""
+    """A step of a topology change between members, see ``nodecore.replication.migration``."""
 
     TYPE: ClassVar[int] = 38
     epoch: int
     step: str
-    """``adopted``, ``streamed``, ``dropped``, ``failed``."""
+    """``fetch`` (stream me these slots), ``streamed`` (you have them), ``filled`` (how far I am),
+    ``adopted`` (this epoch is in force here)."""
     fields: object

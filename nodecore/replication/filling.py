@@ -1,0 +1,238 @@
+"""The receiving side of copies: which slots of this node are complete, and who is asked for the rest.
+
+A slot is *complete* when this node holds every write that was acknowledged for it, as far as that
+can be known: then, and only then, an owner may answer reads and misses of it. Slots are incomplete
+on a node that is to own them (a change is under way), and on an owner that has lost its memory (a
+restart). This class asks as many owners as :mod:`slot_needs` says to stream the slot, replaces a
+source that fails, and marks the slot when enough have streamed. When no more sources are left,
+because the others have failed for good or have nothing themselves, what came is all there is.
+
+It stores nothing (pages are applied like any other write) and decides no change of the topology.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from nodecore.ids import SLOTS_COUNT, Epoch, NodeId, Now
+from nodecore.replication.change_ports import COOLDOWN_S, PROGRESS_TIMEOUT_S, ChangePorts
+from nodecore.replication.slot_needs import Need
+from transport.messages import ChangeStep, Lane
+
+_ID_MAX: Final = 2**31
+
+
+class _Task:
+    __slots__ = ("asked", "good", "need")
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        self.asked: dict[NodeId, bool] = {}
+        """Sources that have streamed all they have, and whether that was complete."""
+        self.good = 0
+
+
+class _Fetch:
+    __slots__ = ("fetch_id", "outstanding", "progress_s")
+
+    def __init__(self, fetch_id: int, slots: list[int], now_s: float) -> None:
+        self.fetch_id = fetch_id
+        self.outstanding = dict.fromkeys(slots)
+        self.progress_s = now_s
+
+
+class Filling:
+    """Completeness of every slot of one node.
+
+    Args:
+        ports: the node.
+        on_done: called whenever the last slot that was wanted is complete.
+    """
+
+    def __init__(self, ports: ChangePorts, on_done: Callable[[Now], None]) -> None:
+        self._ports = ports
+        self._on_done = on_done
+        self.complete = bytearray(SLOTS_COUNT)
+        """1 where this node's copy of the slot is complete."""
+        self._tasks: dict[int, _Task] = {}
+        self._fetches: dict[NodeId, _Fetch] = {}
+        self._rest_until_s: dict[NodeId, float] = {}
+        self._last_id = 0
+        self._epoch = Epoch(0)
+        self._joint = False
+        self.total = 0
+        """Slots wanted at this document."""
+        self.entries = 0
+        self.bytes = 0
+        """Received for this document, repeated pages not counted twice."""
+
+    @property
+    def left(self) -> int:
+        """Slots still wanted."""
+        return len(self._tasks)
+
+    @property
+    def waits_for(self) -> str:
+        """A source that is neither live nor given up and holds everything up; empty: none."""
+        if self._fetches or not self._tasks:
+            return ""
+        task = next(iter(self._tasks.values()))
+        for source in task.need.sources:
+            if source not in task.asked and not self._ports.is_failed(source):
+                return source
+        return ""
+
+    def begin(
+        self, needs: Mapping[int, Need], epoch: Epoch, joint: bool, keep: bool, now: Now
+    ) -> None:
+        """Want these slots from now on; ``keep``: what has been streamed so far still counts."""
+        tasks: dict[int, _Task] = {}
+        for slot, need in needs.items():
+            task = self._tasks.get(slot) if keep else None
+            tasks[slot] = task if task is not None and task.need == need else _Task(need)
+        if not keep:
+            self.total = len(tasks)
+            self.entries = self.bytes = 0
+        self._tasks = tasks
+        self._fetches.clear()
+        self._epoch, self._joint = epoch, joint
+        self._plan(now)
+
+    def on_streamed(self, peer: NodeId, fields: Mapping[str, object], now: Now) -> None:
+        """A source has streamed slots, or its stream has ended."""
+        fetch = self._fetches.get(peer)
+        if fetch is None or fields.get("id") != fetch.fetch_id:
+            return
+        fetch.progress_s = now.mono_s
+        self.entries += _count(fields.get("entries"))
+        self.bytes += _count(fields.get("bytes"))
+        lacking = dict.fromkeys(_slots(fields.get("incomplete")))
+        settled = False
+        for slot in _slots(fields.get("slots")):
+            if slot not in fetch.outstanding:
+                continue
+            del fetch.outstanding[slot]
+            task = self._tasks.get(slot)
+            if task is None or peer in task.asked:
+                continue
+            task.asked[peer] = slot not in lacking
+            task.good += slot not in lacking
+            if self._is_settled(task):
+                self._finish(slot)
+                settled = True
+        if fields.get("ended") is True:
+            if fetch.outstanding:
+                self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
+            del self._fetches[peer]
+            self._plan(now)
+        elif settled:
+            self._after_settling(now)
+
+    def tick(self, now: Now) -> None:
+        """Give up sources that stand still, and ask others."""
+        for peer, fetch in list(self._fetches.items()):
+            if self._ports.is_failed(peer) or now.mono_s > fetch.progress_s + PROGRESS_TIMEOUT_S:
+                del self._fetches[peer]
+                self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
+        if self._tasks:
+            self._plan(now)
+
+    def on_unreachable(self, peer: NodeId, now: Now) -> None:
+        """The request did not reach it, or the link broke."""
+        if self._fetches.pop(peer, None) is not None:
+            self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
+
+    def _is_settled(self, task: _Task) -> bool:
+        if task.good >= task.need.streams:
+            return True
+        is_failed = self._ports.is_failed
+        return all(source in task.asked or is_failed(source) for source in task.need.sources)
+
+    def _finish(self, slot: int) -> None:
+        del self._tasks[slot]
+        self.complete[slot] = 1
+
+    def _after_settling(self, now: Now) -> None:
+        self._ports.on_filled(now)
+        if not self._tasks:
+            self._on_done(now)
+
+    def _plan(self, now: Now) -> None:
+        """Settle what can be settled and ask for what nobody is streaming."""
+        wanted: dict[NodeId, list[int]] = {}
+        finished: list[int] = []
+        live = dict.fromkeys(self._fetches, True)
+        failed: dict[NodeId, bool] = {}
+        for slot, task in self._tasks.items():
+            lacking = task.need.streams - task.good
+            unasked = False
+            for source in task.need.sources:
+                if lacking <= 0:
+                    break
+                if source in task.asked:
+                    continue
+                if source not in failed:
+                    failed[source] = self._ports.is_failed(source)
+                    live.setdefault(source, self._may_ask(source, now))
+                if failed[source]:
+                    continue
+                unasked = True
+                if not live[source]:
+                    continue
+                lacking -= 1
+                if source not in self._fetches:
+                    wanted.setdefault(source, []).append(slot)
+            if not unasked:
+                finished.append(slot)
+        for source, slots in wanted.items():
+            self._ask(source, slots, now)
+        for slot in finished:
+            self._finish(slot)
+        if finished:
+            self._after_settling(now)
+
+    def _may_ask(self, source: NodeId, now: Now) -> bool:
+        resting = self._rest_until_s.get(source, 0.0) > now.mono_s
+        return not resting and self._ports.is_live(source)
+
+    def _ask(self, source: NodeId, slots: list[int], now: Now) -> None:
+        self._last_id = self._last_id % _ID_MAX + 1
+        self._fetches[source] = _Fetch(self._last_id, slots, now.mono_s)
+        fields = {
+            "id": self._last_id,
+            "cause": "stream" if self._joint else "repair",
+            "slots": to_bitmap(slots),
+        }
+        self._ports.send(source, Lane.CONTROL, 0, ChangeStep(self._epoch, "fetch", fields))
+
+
+def to_bitmap(slots: list[int]) -> bytes:
+    """2048 bytes, one bit for each slot."""
+    bits = bytearray(SLOTS_COUNT // 8)
+    for slot in slots:
+        bits[slot >> 3] |= 1 << (slot & 7)
+    return bytes(bits)
+
+
+def from_bitmap(bits: object) -> list[int] | None:
+    """The slots of a bitmap in ascending order; None: it is none."""
+    if not isinstance(bits, bytes) or len(bits) != SLOTS_COUNT // 8:
+        return None
+    return [
+        index << 3 | bit
+        for index, byte in enumerate(bits)
+        if byte
+        for bit in range(8)
+        if byte >> bit & 1
+    ]
+
+
+def _slots(plain: object) -> list[int]:
+    if not isinstance(plain, list):
+        return []
+    return [slot for slot in plain if isinstance(slot, int) and 0 <= slot < SLOTS_COUNT]
+
+
+def _count(plain: object) -> int:
+    return plain if isinstance(plain, int) and not isinstance(plain, bool) and plain > 0 else 0

@@ -1,0 +1,365 @@
+"""Topology changes at one node: join, leave, remove, and copying slots to where they belong.
+
+Composes :mod:`filling` (what this node must copy), :mod:`streaming` (what others copy from it),
+:mod:`change_driver` (the coordinator's part), :mod:`admission` (who may come and go) and
+:mod:`departure` (no member any more), and routes their messages. Its own decision is what a
+document means for each slot of this node: still complete, to be copied, or to be given up.
+
+The messages are ``Join`` and ``ChangeStep`` on the control lane, ``PeerApply`` on the data lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from nodecore.effects import Emit, Severity
+from nodecore.ids import SLOTS_COUNT, NodeId, Now
+from nodecore.limits import HINT_WINDOW_S
+from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.topology import Member, Topology
+from nodecore.replication.admission import Admission
+from nodecore.replication.change_driver import ChangeDriver, FillReport
+from nodecore.replication.change_ports import (
+    DROP_INTERVAL_S,
+    DROPS_PER_STEP,
+    STEP_INTERVAL_S,
+    ChangePorts,
+    SlotStore,
+)
+from nodecore.replication.departure import Departure, Manner
+from nodecore.replication.filling import Filling, from_bitmap
+from nodecore.replication.joining import Joining
+from nodecore.replication.slot_needs import Need, Needs
+from nodecore.replication.slot_standing import standings
+from nodecore.replication.streaming import Order, Sent, SlotStreams
+from nodecore.statistics import ChangeProgress
+from nodecore.timers import Timer, Timers
+from transport.messages import ChangeStep, Join, Lane, Message, TopologyFetch
+
+_CAUSES: Final = ("stream", "repair")
+
+
+class TopologyChanges:
+    """See the module.
+
+    Args:
+        ports: the node.
+        store: its entries.
+        timers: its deadlines.
+        member: its own entry, as it would be proposed in a join.
+        down_grace_s: a member is removed after having been failed for so long.
+    """
+
+    def __init__(
+        self,
+        ports: ChangePorts,
+        store: SlotStore,
+        timers: Timers,
+        member: Member,
+        down_grace_s: float,
+    ) -> None:
+        self._ports = ports
+        self._store = store
+        self._timers = timers
+        self._id = ports.node_id
+        self.filling = Filling(ports, self._report)
+        self.streams = SlotStreams(ports, store, timers)
+        self.driver = ChangeDriver(ports, down_grace_s)
+        self.admission = Admission(ports, lambda: self._topology)
+        self.joining = Joining(ports, timers, member, self._seeds)
+        self.departure = Departure(ports, timers, self.streams, self._forget, self.joining.begin)
+        self._topology: Topology | None = None
+        self._slot_map: SlotMap | None = None
+        self._first_seeds: tuple[NodeId, ...] = ()
+        self._drops: dict[int, None] = {}
+        self._drop_timer: Timer | None = None
+        self._ticked_s: float | None = None
+        self.entries_dropped = 0
+        """In slots that this node no longer owns."""
+        self.slots_reset = 0
+        """Complete slots that had to be copied again because this node had been away."""
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self, now: Now) -> None:
+        """Begin the regular looks."""
+        self._tick(now)
+
+    def join(self, seeds: tuple[NodeId, ...], now: Now) -> None:
+        """Ask these (and, once known, the members) to be made a member."""
+        self._first_seeds = seeds
+        self.joining.begin(now)
+
+    def on_topology(
+        self, topology: Topology, slot_map: SlotMap, now: Now, *, fresh: bool = False
+    ) -> None:
+        """A newer document is in force. ``fresh``: it founds a cluster, so nothing can be missing."""
+        previous, previous_map = self._topology, self._slot_map
+        self._topology, self._slot_map = topology, slot_map
+        self.streams.stop_all()
+        self.streams.epoch = topology.epoch
+        self.driver.on_topology(topology, slot_map, now)
+        self._settle_slots(previous, previous_map, fresh, now)
+        self._announce(previous, topology)
+        if topology.member(self._id) is not None:
+            self.departure.end()
+            self.joining.end()
+        else:
+            self._depart(previous, now)
+        self._report(now)
+
+    def on_message(self, peer: NodeId, stream: int, message: Message, now: Now) -> bool:
+        """Take a message of the control lane; False when it is not for this room."""
+        match message:
+            case Join(member):
+                self.admission.on_join(peer, stream, member, now)
+            case ChangeStep(epoch, step, fields):
+                if isinstance(fields, dict):
+                    self._on_step(peer, epoch, step, fields, now)
+            case _:
+                return self.joining.on_message(peer, stream, message, now)
+        return True
+
+    def on_unreachable(self, peer: NodeId, now: Now) -> None:
+        """A link to this peer broke, or a message found none."""
+        self.filling.on_unreachable(peer, now)
+
+    def is_complete(self, slot: int) -> bool:
+        """Whether this node's copy of the slot may answer reads and misses."""
+        return self.filling.complete[slot] == 1
+
+    @property
+    def unfilled(self) -> list[bool] | None:
+        """Slots that this node owns and may not answer for yet; None when there are none."""
+        slot_map = self._slot_map
+        if slot_map is None or self.filling.left == 0:
+            return None
+        complete = self.filling.complete
+        found = [
+            self._id in owners and not complete[slot] for slot, owners in enumerate(slot_map.owners)
+        ]
+        return found if any(found) else None
+
+    def progress(self) -> ChangeProgress | None:
+        """The change under way, on the node that coordinates it."""
+        return self.driver.progress()
+
+    def counters(self) -> dict[str, int]:
+        """For the statistics."""
+        return {
+            "change_slots_left": self.filling.left,
+            "change_slots_reset": self.slots_reset,
+            "change_entries_received": self.filling.entries,
+            "change_entries_sent": self.streams.entries_sent,
+            "change_entries_refused": self.streams.entries_refused,
+            "change_entries_dropped": self.entries_dropped,
+            "change_entries_handed_over": self.departure.handed_over,
+            "change_bytes_sent": self.streams.bytes_sent,
+            "change_removals": self.driver.removals,
+            "change_takeovers": self.driver.takeovers,
+            "change_cancels": self.driver.cancels,
+        }
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _on_step(
+        self, peer: NodeId, epoch: int, step: str, fields: Mapping[str, object], now: Now
+    ) -> None:
+        topology = self._topology
+        if topology is None:
+            return
+        if step == "fetch":
+            self._on_fetch(peer, epoch, fields, now)
+        elif step == "adopted":
+            self.departure.on_adopted(peer, epoch, now)
+        elif epoch == topology.epoch and step == "streamed":
+            self.filling.on_streamed(peer, fields, now)
+        elif epoch == topology.epoch and step == "filled":
+            report = _parse_report(fields)
+            if report is not None:
+                self.driver.on_report(peer, report, now)
+        if epoch > topology.epoch:
+            self._ports.send(peer, Lane.CONTROL, 0, TopologyFetch(topology.epoch))
+
+    def _on_fetch(self, peer: NodeId, epoch: int, fields: Mapping[str, object], now: Now) -> None:
+        topology, slot_map = self._topology, self._slot_map
+        slots, cause, fetch_id = (
+            from_bitmap(fields.get("slots")),
+            fields.get("cause"),
+            fields.get("id"),
+        )
+        if slots is None or cause not in _CAUSES or not isinstance(fetch_id, int):
+            return
+        on_sent = partial(self._on_sent, peer, epoch, fetch_id)
+        if topology is None or slot_map is None or epoch != topology.epoch:
+            on_sent(Sent([], 0, 0, True, "at another epoch"), now)
+            return
+        owned = [slot for slot in slots if self._id in slot_map.owners[slot]]
+        self.streams.begin(Order(peer, str(cause), owned, on_sent), now)
+
+    def _on_sent(self, peer: NodeId, epoch: int, fetch_id: int, sent: Sent, now: Now) -> None:
+        complete = self.filling.complete
+        fields = {
+            "id": fetch_id,
+            "slots": sent.slots,
+            "incomplete": [slot for slot in sent.slots if not complete[slot]],
+            "entries": sent.entries,
+            "bytes": sent.bytes,
+            "ended": sent.ended,
+        }
+        self._ports.send(peer, Lane.CONTROL, 0, ChangeStep(epoch, "streamed", fields))
+        if sent.failed:
+            text = f"slots for {peer} could not be streamed: {sent.failed}"
+            self._ports.emit(Emit("change.stream-failed", text, Severity.WARNING))
+
+    def _report(self, now: Now) -> None:
+        """Tell the coordinator how far this node is with its copies."""
+        topology = self._topology
+        if topology is None or topology.change is None or not self.driver.copies_of(self._id):
+            return
+        filling = self.filling
+        report = FillReport(
+            filling.total, filling.left, filling.entries, filling.bytes, filling.waits_for
+        )
+        coordinator = topology.change.coordinator
+        if coordinator == self._id:
+            self.driver.on_report(self._id, report, now)
+            return
+        fields = msgspec.to_builtins(report)
+        self._ports.send(coordinator, Lane.CONTROL, 0, ChangeStep(topology.epoch, "filled", fields))
+
+    def _tick(self, now: Now) -> None:
+        self._timers.schedule(now.mono_s + STEP_INTERVAL_S, self._tick)
+        last, self._ticked_s = self._ticked_s, now.mono_s
+        if last is not None and now.mono_s > last + HINT_WINDOW_S:
+            self._come_back(now)
+        self.filling.tick(now)
+        self.driver.tick(now)
+        self._report(now)
+
+    # -- slots -------------------------------------------------------------------------------
+
+    def _settle_slots(
+        self, previous: Topology | None, previous_map: SlotMap | None, fresh: bool, now: Now
+    ) -> None:
+        """What the new document means for each slot of this node."""
+        topology, slot_map = self._topology, self._slot_map
+        assert topology is not None
+        assert slot_map is not None
+        complete = self.filling.complete
+        gap = 0 if previous is None else topology.epoch - previous.epoch
+        same_change = previous is not None and previous.joint and topology.joint and gap == 1
+        for slot, standing in enumerate(standings(self._id, previous_map, slot_map)):
+            if standing.is_stranger:
+                complete[slot] = 0
+                if not standing.is_new:
+                    self._drops[slot] = None
+                continue
+            if slot in self._drops:
+                # What is left of an earlier ownership must not mix with what will be copied.
+                del self._drops[slot]
+                self.entries_dropped += self._store.drop_slot(slot)
+            if fresh:
+                complete[slot] = 1
+            elif complete[slot] and not standing.survives(gap, same_change):
+                complete[slot] = 0
+                self.slots_reset += 1
+        self._want(same_change, now)
+        if self._drops and self._drop_timer is None:
+            self._drop_timer = self._timers.schedule(now.mono_s + DROP_INTERVAL_S, self._drop_some)
+
+    def _want(self, keep: bool, now: Now) -> None:
+        """Have everything copied that this node lacks at the newest document."""
+        topology, slot_map = self._topology, self._slot_map
+        assert topology is not None
+        assert slot_map is not None
+        needs = Needs(self._id, topology, slot_map)
+        complete = self.filling.complete
+        wanted: dict[int, Need] = {}
+        for slot in range(SLOTS_COUNT):
+            done = complete[slot] == 1
+            need = needs.of(slot, done)
+            if need is not None and not (done and self._id not in slot_map.owners[slot]):
+                wanted[slot] = need
+        self.filling.begin(wanted, topology.epoch, topology.joint, keep, now)
+        if self.filling.left and not topology.joint:
+            text = f"{self.filling.left} slots are copied from other members before they answer"
+            self._ports.emit(Emit("slots.refilling", text))
+        self._ports.on_filled(now)
+
+    def _drop_some(self, now: Now) -> None:
+        self._drop_timer = None
+        for slot in list(self._drops)[:DROPS_PER_STEP]:
+            del self._drops[slot]
+            self.entries_dropped += self._store.drop_slot(slot)
+        if self._drops:
+            self._drop_timer = self._timers.schedule(now.mono_s + DROP_INTERVAL_S, self._drop_some)
+
+    def _forget(self, _now: Now) -> None:
+        self._drops.clear()
+        for slot in range(SLOTS_COUNT):
+            self.entries_dropped += self._store.drop_slot(slot)
+
+    def _come_back(self, now: Now) -> None:
+        """This process was stopped for longer than hints are kept: it has missed writes for good."""
+        if self._topology is None:
+            return
+        complete = self.filling.complete
+        self.slots_reset += sum(complete)
+        complete[:] = bytes(SLOTS_COUNT)
+        self._want(False, now)
+
+    def _seeds(self) -> list[NodeId]:
+        """Members first: seeds are only names of whoever was reachable at the start."""
+        topology = self._topology
+        members = () if topology is None else topology.members
+        live = [m.node_id for m in members if m.node_id != self._id]
+        return live or list(self._first_seeds)
+
+    # -- members -----------------------------------------------------------------------------
+
+    def _announce(self, previous: Topology | None, topology: Topology) -> None:
+        """Say what has begun or ended, on its coordinator; let a node that has left go."""
+        ended = None if previous is None or topology.joint else previous.change
+        if ended is not None and ended.kind == "leave" and ended.node_id != self._id:
+            adopted = ChangeStep(topology.epoch, "adopted", {})
+            self._ports.send(ended.node_id, Lane.CONTROL, 0, adopted)
+        begun = topology.change
+        if begun is not None and begun.coordinator == self._id:
+            text = f"epoch {topology.epoch}: {topology.reason}"
+            self._ports.emit(Emit("change.begun", text, Severity.NOTICE))
+        elif ended is not None and ended.coordinator == self._id:
+            text = f"epoch {topology.epoch}: {topology.reason}"
+            self._ports.emit(Emit("change.ended", text, Severity.NOTICE))
+
+    def _depart(self, previous: Topology | None, now: Now) -> None:
+        topology, slot_map = self._topology, self._slot_map
+        assert topology is not None
+        assert slot_map is not None
+        manner = self.departure.manner
+        if previous is not None and previous.member(self._id) is not None:
+            manner = _manner(self._id, previous, topology)
+        if manner is not None:
+            self.departure.begin(manner, topology, slot_map, now)
+
+
+def _manner(node: NodeId, previous: Topology, topology: Topology) -> Manner:
+    """How this node came to be no member, by the last document that counted it."""
+    change = previous.change
+    was_leaving = change is not None and (change.kind, change.node_id) == ("leave", node)
+    if was_leaving or topology.reason == f"leave of {node} finished":
+        return Manner.LEFT
+    if any(member.node_id == node for member in previous.members):
+        return Manner.REMOVED
+    return Manner.CANCELLED
+
+
+def _parse_report(fields: Mapping[str, object]) -> FillReport | None:
+    try:
+        return msgspec.convert(fields, FillReport)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,66 @@
+"""How this node stood towards each slot in the last document that it knew, and how it stands now.
+
+Tells whether a complete copy is still complete. To stop being an owner and become one again takes
+at least three epochs, two of them beyond a joint one; so an owner that skipped at most
+``GAP_MAX - 1`` documents has been sent every write in between. A copy that is still staged (nobody
+reads it) survives only within one change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from nodecore.ids import SLOTS_COUNT, NodeId
+from nodecore.placement.ring import Owners
+from nodecore.placement.slot_map import SlotMap
+
+GAP_MAX: Final = 2
+
+
+class Standing(NamedTuple):
+    """One node and one slot, before and now."""
+
+    was_owner: bool
+    was_staged: bool
+    """Was to become an owner."""
+    is_owner: bool
+    is_staged: bool
+
+    @property
+    def is_stranger(self) -> bool:
+        """Nothing of this slot belongs here."""
+        return not self.is_owner and not self.is_staged
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing of this slot belonged here before."""
+        return not self.was_owner and not self.was_staged
+
+    def survives(self, gap: int, same_change: bool) -> bool:
+        """Whether a complete copy still is, ``gap`` documents later."""
+        if self.is_owner:
+            return gap <= GAP_MAX and not self.is_new
+        return self.is_staged and self.was_staged and same_change
+
+
+def standings(node: NodeId, before: SlotMap | None, now: SlotMap) -> Iterator[Standing]:
+    """The standing towards every slot, in order of slots."""
+    cache: dict[tuple[Owners, Owners, Owners, Owners], Standing] = {}
+    for slot in range(SLOTS_COUNT):
+        key = (
+            () if before is None else before.owners[slot],
+            () if before is None or before.owners_next is None else before.owners_next[slot],
+            now.owners[slot],
+            () if now.owners_next is None else now.owners_next[slot],
+        )
+        found = cache.get(key)
+        if found is None:
+            was_owner, is_owner = node in key[0], node in key[2]
+            found = cache[key] = Standing(
+                was_owner,
+                not was_owner and node in key[1],
+                is_owner,
+                not is_owner and node in key[3],
+            )
+        yield found

@@ -1,0 +1,262 @@
+"""The sending side of copies: streams whole slots to a peer, page by page, coldest first.
+
+A page is one ``PeerApply`` of at most 64 KiB or 256 entries and may span many slots; a few pages are
+in flight, all streams of a node share one rate. A slot counts as sent once its page and every page
+before it are acknowledged. Pages that fail are repeated a few times; then the stream ends as failed
+and its owner decides what follows. Writes that arrive meanwhile need no care here: they reach the
+receiver from their coordinators.
+
+It decides neither who streams nor when a slot is complete (see ``filling``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
+
+from nodecore.ids import Epoch, NodeId, Now
+from nodecore.replication.calls import CallEnd
+from nodecore.replication.change_ports import (
+    ENTRIES_PER_LOOK,
+    PAGE_BYTES_MAX,
+    PAGE_ENTRIES_MAX,
+    PAGE_TRIES_MAX,
+    PAGES_IN_FLIGHT_MAX,
+    SLOTS_PER_PAGE_MAX,
+    STREAM_BURST_S,
+    STREAM_BYTES_PER_S,
+    ChangePorts,
+    SlotEntry,
+    SlotStore,
+)
+from nodecore.timers import Timer, Timers
+from transport.messages import PeerApply, PeerWritten
+
+_ENTRY_OVERHEAD_BYTES: Final = 32
+_RETRY_S: Final = 0.2
+_REPORT_INTERVAL_S: Final = 0.25
+"""A long slot gives signs of life too."""
+
+
+class Sent(NamedTuple):
+    """What a stream reports, as often as it gets on."""
+
+    slots: list[int]
+    """Acknowledged since the last report."""
+    entries: int
+    bytes: int
+    ended: bool
+    """Nothing follows."""
+    failed: str
+    """Why it ended early; empty otherwise."""
+
+
+OnSent: TypeAlias = Callable[[Sent, Now], None]
+
+
+class Order(NamedTuple):
+    """What to stream to whom."""
+
+    peer: NodeId
+    cause: str
+    """Of the ``PeerApply``: ``stream``, ``repair`` or ``handover``."""
+    slots: Sequence[int]
+    on_sent: OnSent
+    hlc_min: int = 0
+    """Older versions are left out."""
+
+
+class _Page:
+    __slots__ = ("acked", "entries", "finished", "size", "tries")
+
+    def __init__(self, entries: list[list[object]], size: int, finished: list[int]) -> None:
+        self.entries = entries
+        self.size = size
+        self.finished = finished
+        """Slots whose last entry is in this page."""
+        self.acked = not entries
+        self.tries = 0
+
+
+class _Stream:
+    __slots__ = (
+        "after", "ended", "order", "pages", "report", "reported_s", "slot", "slots", "timer",
+    )  # fmt: skip
+
+    def __init__(self, order: Order, slots: list[int], begun_s: float) -> None:
+        self.order = order
+        self.slots = slots
+        """Still to be begun, the next one last."""
+        self.slot: int | None = None
+        """Begun and not finished."""
+        self.after: bytes | None = None
+        self.pages: list[_Page] = []
+        self.report = Sent([], 0, 0, False, "")
+        self.reported_s = begun_s
+        self.timer: Timer | None = None
+        self.ended = False
+
+    @property
+    def exhausted(self) -> bool:
+        return self.slot is None and not self.slots
+
+
+class SlotStreams:
+    """All streams that leave this node; at most one for each peer and cause."""
+
+    def __init__(self, ports: ChangePorts, store: SlotStore, timers: Timers) -> None:
+        self._ports = ports
+        self._store = store
+        self._timers = timers
+        self._streams: dict[tuple[NodeId, str], _Stream] = {}
+        self._free_at_s = 0.0
+        self.epoch = Epoch(0)
+        """Stamped on every page."""
+        self.entries_sent = 0
+        self.entries_refused = 0
+        """Acknowledged, but not taken: memory, floors, flushes."""
+        self.bytes_sent = 0
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def begin(self, order: Order, now: Now) -> None:
+        """Start streaming; replaces an earlier stream to the same peer for the same cause."""
+        key = order.peer, order.cause
+        self._drop(self._streams.get(key))
+        # Sorted by slot before by heat: equally cold slots leave in a fixed order.
+        slots = sorted(dict.fromkeys(order.slots), reverse=True)
+        slots.sort(key=self._ports.heat, reverse=True)
+        stream = self._streams[key] = _Stream(order, slots, now.mono_s)
+        self._pump(stream, now)
+
+    def stop_all(self) -> None:
+        """Another document is in force: whoever still wants slots asks again."""
+        for stream in list(self._streams.values()):
+            self._drop(stream)
+
+    def _drop(self, stream: _Stream | None) -> None:
+        if stream is None:
+            return
+        stream.ended = True
+        self._timers.cancel(stream.timer)
+        self._streams.pop((stream.order.peer, stream.order.cause), None)
+
+    def _pump(self, stream: _Stream, now: Now) -> None:
+        stream.timer = None
+        looked = 0
+        while not stream.ended and not stream.exhausted:
+            if len(stream.pages) >= PAGES_IN_FLIGHT_MAX:
+                break
+            if self._free_at_s > now.mono_s + STREAM_BURST_S:
+                self._again(stream, self._free_at_s)
+                break
+            if looked >= SLOTS_PER_PAGE_MAX:
+                self._again(stream, now.mono_s)
+                break
+            page = self._next_page(stream)
+            looked += len(page.finished)
+            stream.pages.append(page)
+            if page.entries:
+                self._free_at_s = max(self._free_at_s, now.mono_s) + page.size / STREAM_BYTES_PER_S
+                self._send(stream, page, now)
+        self._advance(stream, now)
+
+    def _again(self, stream: _Stream, at_s: float) -> None:
+        if stream.timer is None:
+            stream.timer = self._timers.schedule(at_s, partial(self._pump, stream))
+
+    def _next_page(self, stream: _Stream) -> _Page:
+        entries: list[list[object]] = []
+        finished: list[int] = []
+        size = 0
+        while (
+            len(entries) < PAGE_ENTRIES_MAX
+            and size < PAGE_BYTES_MAX
+            and len(finished) < SLOTS_PER_PAGE_MAX
+        ):
+            if stream.slot is None:
+                if not stream.slots:
+                    break
+                stream.slot, stream.after = stream.slots.pop(), None
+            room = min(ENTRIES_PER_LOOK, PAGE_ENTRIES_MAX - len(entries))
+            found = self._store.slot_entries(stream.slot, stream.after, room)
+            taken = 0
+            for entry in found:
+                entry_size = len(entry[0]) + len(entry[2]) + _ENTRY_OVERHEAD_BYTES
+                if entries and size + entry_size > PAGE_BYTES_MAX:
+                    break
+                taken += 1
+                stream.after = entry[0]
+                if entry[3] >= stream.order.hlc_min:
+                    entries.append(_plain(entry))
+                    size += entry_size
+            if taken < len(found):
+                break
+            if len(found) < room:
+                finished.append(stream.slot)
+                stream.slot = None
+        return _Page(entries, size, finished)
+
+    def _send(self, stream: _Stream, page: _Page, now: Now) -> None:
+        page.tries += 1
+        message = PeerApply(self.epoch, stream.order.cause, page.entries)
+        on_end = partial(self._on_end, stream, page)
+        self._ports.request(stream.order.peer, message, on_end, now)
+
+    def _on_end(self, stream: _Stream, page: _Page, end: CallEnd, now: Now) -> None:
+        if stream.ended:
+            return
+        if isinstance(end, PeerWritten):
+            page.acked = True
+            refused = len(end.refused) if isinstance(end.refused, list) else 0
+            self.entries_refused += refused
+            self.entries_sent += len(page.entries)
+            self.bytes_sent += page.size
+            self._pump(stream, now)
+            return
+        if page.tries >= PAGE_TRIES_MAX:
+            text = getattr(end, "text", "an answer that makes no sense")
+            stream.report = stream.report._replace(failed=text)
+            self._finish(stream, now)
+            return
+        again = partial(self._resend, stream, page)
+        self._timers.schedule(now.mono_s + _RETRY_S * page.tries, again)
+
+    def _resend(self, stream: _Stream, page: _Page, now: Now) -> None:
+        if not stream.ended:
+            self._send(stream, page, now)
+
+    def _advance(self, stream: _Stream, now: Now) -> None:
+        """Report the slots whose pages, and all pages before, are acknowledged."""
+        if stream.ended:
+            return
+        done = 0
+        for page in stream.pages:
+            if not page.acked:
+                break
+            done += 1
+            stream.report.slots.extend(page.finished)
+            stream.report = stream.report._replace(
+                entries=stream.report.entries + len(page.entries),
+                bytes=stream.report.bytes + page.size,
+            )
+        del stream.pages[:done]
+        if stream.exhausted and not stream.pages:
+            self._finish(stream, now)
+        elif (
+            len(stream.report.slots) >= SLOTS_PER_PAGE_MAX
+            or now.mono_s >= stream.reported_s + _REPORT_INTERVAL_S
+        ):
+            stream.reported_s = now.mono_s
+            report, stream.report = stream.report, Sent([], 0, 0, False, "")
+            stream.order.on_sent(report, now)
+
+    def _finish(self, stream: _Stream, now: Now) -> None:
+        self._drop(stream)
+        stream.order.on_sent(stream.report._replace(ended=True), now)
+
+
+def _plain(entry: SlotEntry) -> list[object]:
+    return list(entry)
