@@ -33,9 +33,7 @@ class Tombstones:
         count: tombstones in the table.
     """
 
-    def __init__(
-        self, is_current: Callable[[bytes, int], bool], count: Callable[[], int]
-    ) -> None:
+    def __init__(self, is_current: Callable[[bytes, int], bool], count: Callable[[], int]) -> None:
         self._waiting: deque[_Waiting] = deque()
         self._is_current = is_current
         self._count = count

@@ -96,7 +96,7 @@ cdef class CompiledTable:
     cdef char* out
     cdef Py_ssize_t out_used, out_room
     cdef list _touched
-    cdef public list inserted, expiring
+    cdef public list inserted, expiring, older
     cdef public int64_t touches_lost, touches_max
     cdef public int64_t gate_reads, gate_hits, gate_writes
     cdef public int64_t bytes_used, inline_bytes_max
@@ -121,7 +121,7 @@ cdef class CompiledTable:
         self.flags = <const unsigned char*>PyBytes_AS_STRING(self.flags_held)
         self.prefixes = ()
         self.guard_open = True
-        self._touched, self.inserted, self.expiring = [], [], []
+        self._touched, self.inserted, self.expiring, self.older = [], [], [], []
         self.touches_max = TOUCHES_MAX
         self.inline_bytes_max = INT64_TOP
 
@@ -457,7 +457,7 @@ cdef class CompiledTable:
 
     def multi_put(self, keys, values, int64_t hlc, int64_t node, int64_t expires_ms):
         cdef Py_ssize_t i, total = len(keys)
-        cdef list fresh = []
+        cdef list fresh = [], older = []
         cdef bytes key, value
         cdef PyObject* found
         cdef Entry entry
@@ -470,6 +470,7 @@ cdef class CompiledTable:
             for item in part:
                 if not PyBytes_CheckExact(item):
                     raise TypeError("keys and values must be bytes")
+        self.older = older
         for i in range(total):
             key = keys[i]
             value = values[i]
@@ -478,9 +479,11 @@ cdef class CompiledTable:
             if found != NULL:
                 entry = <Entry>found
                 if <int64_t>entry.hlc > hlc or (<int64_t>entry.hlc == hlc and entry.node > node):
+                    PyList_Append(older, i)
                     continue
                 if <int64_t>entry.hlc == hlc and entry.node == node:
                     if not tie_wins(KIND_STRING, value, entry.kind, entry.value):
+                        PyList_Append(older, i)
                         continue
             if entry is None or entry.kind == KIND_TOMBSTONE:
                 PyList_Append(fresh, key)

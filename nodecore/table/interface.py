@@ -124,6 +124,8 @@ class Table(Protocol):
     """New keys that inline writes created, to be taken by the policy before the next mutation."""
     expiring: list[tuple[int, bytes]]
     """(expires_ms, key) that inline writes set, to be taken by the expiry wheel."""
+    older: list[int]
+    """Positions that the last ``multi_put`` left alone, because what was there is newer or equal."""
     gate_reads: int
     gate_hits: int
     gate_writes: int

@@ -59,6 +59,7 @@ class ReferenceTable:
         self.touches_max = TOUCHES_MAX
         self.inserted: list[bytes] = []
         self.expiring: list[tuple[int, bytes]] = []
+        self.older: list[int] = []
         self.gate_reads = self.gate_hits = self.gate_writes = 0
         self.bytes_used = 0
         self.inline_bytes_max = _INT64_MAX
@@ -229,15 +230,16 @@ class ReferenceTable:
         if not all(type(item) is bytes for item in (*keys, *values)):
             raise TypeError("keys and values must be bytes")
         fresh: list[bytes] = []
-        for key, value in zip(keys, values, strict=True):
+        self.older = []
+        for position, (key, value) in enumerate(zip(keys, values, strict=True)):
             entry = self._entries.get(key)
             if entry is not None:
                 there = (entry.hlc, entry.node)
-                if there > (hlc, node):
-                    continue
-                if there == (hlc, node) and not tie_wins(
-                    Kind.STRING, value, entry.kind, entry.value
+                arriving = (hlc, node)
+                if there > arriving or (
+                    there == arriving and not tie_wins(Kind.STRING, value, entry.kind, entry.value)
                 ):
+                    self.older.append(position)
                     continue
             if entry is None or entry.kind == Kind.TOMBSTONE:
                 fresh.append(key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from nodecore.storage.eviction.interface import Capacity
 from nodecore.table.interface import Entry, Table
 
@@ -26,7 +28,7 @@ class Policy:
     def overhead_bytes(self) -> int:
         return 0
 
-    def bind(self, table: Table) -> None:
+    def bind(self, table: Table, rng: Random) -> None:
         self._bound = table
 
     def before_insert(self, key: bytes) -> None:

@@ -5,6 +5,7 @@ Corbato, "A paging experiment with the Multics system", 1968; one bit, as in lib
 
 from __future__ import annotations
 
+from random import Random
 from typing import final
 
 from nodecore.storage.eviction.base import Policy
@@ -19,8 +20,8 @@ class Clock(Policy):
 
     name = "clock"
 
-    def bind(self, table: Table) -> None:
-        super().bind(table)
+    def bind(self, table: Table, rng: Random) -> None:
+        super().bind(table, rng)
         self._queue = EntryQueue(table, QUEUE_MAIN)
 
     def on_insert(self, entry: Entry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import final
 
 from nodecore.storage.eviction.base import Policy
@@ -16,8 +17,8 @@ class Fifo(Policy):
 
     name = "fifo"
 
-    def bind(self, table: Table) -> None:
-        super().bind(table)
+    def bind(self, table: Table, rng: Random) -> None:
+        super().bind(table, rng)
         self._queue = EntryQueue(table, QUEUE_MAIN)
 
     def on_insert(self, entry: Entry) -> None:

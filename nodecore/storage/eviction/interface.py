@@ -9,6 +9,7 @@ every entry (``Entry.counter``) need no telling.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Final, Protocol
 
 from nodecore.table.interface import Entry, Table
@@ -46,7 +47,7 @@ class EvictionPolicy(Protocol):
     def overhead_bytes(self) -> int:
         """Memory beyond the 9 bytes an entry that the table's own figure includes."""
 
-    def bind(self, table: Table) -> None:
+    def bind(self, table: Table, rng: Random) -> None:
         """Serve this table from now on; the entries that it holds are told by ``on_insert``."""
 
     def before_insert(self, key: bytes) -> None:

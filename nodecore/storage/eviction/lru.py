@@ -7,6 +7,7 @@ that removal leaves. Uses are reported per tick, so the order within a tick is t
 from __future__ import annotations
 
 from collections import OrderedDict
+from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
@@ -24,8 +25,8 @@ class Lru(Policy):
     name = "lru"
     wants_hits = True
 
-    def bind(self, table: Table) -> None:
-        super().bind(table)
+    def bind(self, table: Table, rng: Random) -> None:
+        super().bind(table, rng)
         self._order: OrderedDict[bytes, Entry] = OrderedDict()
 
     @property

@@ -13,6 +13,7 @@ queue, as in libCacheSim.
 
 from __future__ import annotations
 
+from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
@@ -38,8 +39,8 @@ class S3Fifo(Policy):
         self._expected: tuple[bytes, bool] | None = None
         self._has_evicted = False
 
-    def bind(self, table: Table) -> None:
-        super().bind(table)
+    def bind(self, table: Table, rng: Random) -> None:
+        super().bind(table, rng)
         self._small = EntryQueue(table, QUEUE_SMALL)
         self._main = EntryQueue(table, QUEUE_MAIN)
         self._ghosts: Ghosts

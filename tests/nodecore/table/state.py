@@ -42,6 +42,7 @@ def table_state(table: Table) -> object:
         table.touches_lost,
         table.inserted,
         table.expiring,
+        table.older,
         (table.gate_reads, table.gate_hits, table.gate_writes),
         (table.bytes_used, table.hlc_high, table.generation),
         [(table.queue_bytes(queue), table.queue_count(queue)) for queue in range(QUEUES_COUNT)],

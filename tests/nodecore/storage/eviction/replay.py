@@ -15,7 +15,7 @@ from nodecore.table import make_table
 def misses(policy: EvictionPolicy, objects_max: int, requests: Sequence[int]) -> int:
     table = make_table()
     table.touches_max = 0
-    policy.bind(table)
+    policy.bind(table, Random(1))
     missed = 0
     for number in requests:
         key = b"%d" % number

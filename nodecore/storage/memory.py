@@ -1,0 +1,212 @@
+"""The memory tier of a node: the only way in which the table changes, apart from the gate's inline
+writes.
+
+Single changes are ``changes``; here is what concerns many entries: the tick (expiry, collection of
+tombstones, refilling the gate, head-room for inline writes), walks over slots, the choice of policy
+at run time, statistics. It reads no clock and sends nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final, TypeAlias, final
+
+from nodecore.ids import SLOTS_COUNT, Now
+from nodecore.storage.causes import ApplyResult, Cause
+from nodecore.storage.changes import ChangeHook, EntryChanges
+from nodecore.storage.eviction.interface import EvictionPolicy
+from nodecore.storage.paging import HASH_BITS, SlotPages
+from nodecore.storage.reports import StoreStatistics, StoreTick
+from nodecore.storage.room import EVICTIONS_PER_TICK_MAX, headroom_bytes
+from nodecore.table.interface import QUEUE_TOMBSTONES, Entry, Kind, Table
+
+__all__ = ["ApplyResult", "Cause", "ChangeHook", "EntryTuple", "Store", "StoreTick"]
+
+EntryTuple: TypeAlias = tuple[bytes, int, bytes, int, int, int]
+"""(key, kind, value, hlc, node, expires_ms)."""
+
+EXPIRED_PER_TICK_MAX: Final = 20_000
+COLLECTED_PER_TICK_MAX: Final = 10_000
+SWEPT_PER_TICK_MAX: Final = 20_000
+SCANNED_PER_CALL_MAX: Final = 10_000
+"""Keys that one ``scan`` looks at, however few of them are live."""
+
+
+@final
+class Store(EntryChanges):
+    """Entries of one node, within a memory limit.
+
+    Args:
+        table: holds the entries.
+        policy: orders them for eviction.
+        bytes_max: memory for entries, tombstones and all bookkeeping.
+        rng: for policies that draw lots.
+    """
+
+    def __init__(
+        self, table: Table, policy: EvictionPolicy, bytes_max: int, rng: random.Random
+    ) -> None:
+        super().__init__(table, policy, bytes_max, rng)
+        self._rng = rng
+        self._pages = SlotPages(table)
+        self._expired_before = 0
+        self._gate_writes_before = table.gate_writes
+
+    # -- the tick
+
+    def tick(self, now: Now) -> StoreTick:
+        """Do what is due; every part has a budget, so that a tick stays short."""
+        table = self.table
+        self._settle()
+        touched, table.touched = table.touched, []
+        lost, table.touches_lost = table.touches_lost, 0
+        self._hits_seen = 0
+        expiring, table.expiring = table.expiring, []
+        for expires_ms, key in expiring:
+            self._wheel.add(key, expires_ms)
+        for key in self._wheel.due(now.wall_ms, EXPIRED_PER_TICK_MAX):
+            entry = self._present(key)
+            if entry is not None:
+                self._expire(entry, now)
+        for key in self._tombstones.due(now.wall_ms, COLLECTED_PER_TICK_MAX):
+            self._collect(key)
+        self._sweep.step(self.flushed_hlc, SWEPT_PER_TICK_MAX)
+        self._keep_headroom()
+        evicted, self._evicted = self._evicted, []
+        expired = self.evictions["expired"] - self._expired_before
+        self._expired_before = self.evictions["expired"]
+        return StoreTick(touched=touched, touches_lost=lost, evicted=evicted, expired=expired)
+
+    def _keep_headroom(self) -> None:
+        table = self.table
+        writes = table.gate_writes - self._gate_writes_before
+        self._gate_writes_before = table.gate_writes
+        mean_bytes = table.bytes_used // max(1, len(table))
+        limit = self.bytes_max - headroom_bytes(self.bytes_max, writes * mean_bytes)
+        for _ in range(EVICTIONS_PER_TICK_MAX):
+            if self.memory_bytes <= limit or not self._evict_one():
+                break
+        self._limit_inline_writes()
+
+    def flush(self, hlc: int) -> None:
+        """Everything up to that clock value is gone: unseen at once, removed little by little."""
+        if hlc <= self.flushed_hlc:
+            return
+        self.flushed_hlc = hlc
+        self.table.hlc_high = max(self.table.hlc_high, hlc)
+        self.reopen_gate()
+
+    def reopen_gate(self) -> None:
+        """Empty the gate in O(1); ``tick`` and reads let entries back in."""
+        self.table.open_gate(self.table.generation + 1)
+        self._sweep.start(self.flushed_hlc)
+
+    def set_policy(self, policy: EvictionPolicy) -> None:
+        """Change the policy; it takes the entries over in the old one's order of eviction."""
+        self._settle()
+        order: list[Entry] = []
+        while (entry := self.policy.victim()) is not None:
+            self.policy.on_evicted(entry)
+            self.table.assign(entry, 0)
+            order.append(entry)
+        policy.bind(self.table, self._rng)
+        self.policy = policy
+        for entry in order:
+            policy.on_insert(entry)
+        self._limit_inline_writes()
+
+    def set_bytes_max(self, bytes_max: int) -> None:
+        """Change the memory limit; ticks and writes shrink to it."""
+        self.bytes_max = bytes_max
+        self._limit_inline_writes()
+
+    # -- walks
+
+    def _is_live(self, entry: Entry | None, now_ms: int) -> bool:
+        return (
+            entry is not None
+            and entry.kind != Kind.TOMBSTONE
+            and entry.hlc > self.flushed_hlc
+            and not 0 < entry.expires_ms <= now_ms
+        )
+
+    def live_count(self, slot: int) -> int:
+        """Keys of a slot; expired ones count until they are swept."""
+        if not self._sweep.may_hold_flushed(slot):
+            return self.table.slot_live(slot)
+        table = self.table
+        return sum(self._is_live(table.get(key), 0) for key in table.slot_keys(slot))
+
+    def live_keys(self, slot: int, count: int, now_ms: int = 0) -> list[bytes]:
+        """Up to ``count`` keys of a slot in order of insertion; expired ones too unless ``now_ms`` is given."""
+        keys: list[bytes] = []
+        for key in self.table.slot_keys(slot):
+            if len(keys) >= count:
+                break
+            if self._is_live(self.table.get(key), now_ms):
+                keys.append(key)
+        return keys
+
+    def slot_entries(self, slot: int, after: bytes | None, count: int) -> list[EntryTuple]:
+        """Up to ``count`` entries that follow the key ``after``, tombstones included.
+
+        What stays in the slot during a whole walk is returned exactly once, whatever comes and goes
+        meanwhile. An empty list ends the walk.
+        """
+        entries: list[EntryTuple] = []
+        while len(entries) < count:
+            page = self._pages.after(slot, after, count - len(entries))
+            if not page:
+                break
+            after = page[-1]
+            for key in page:
+                entry = self._present(key)
+                if entry is not None:
+                    entries.append(
+                        (key, entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
+                    )
+        return entries
+
+    def scan(
+        self, cursor: int, count: int, slots_predicate: Callable[[int], bool], now_ms: int = 0
+    ) -> tuple[int, list[bytes]]:
+        """A page of live keys and the cursor of the next; 0 begins and 0 ends.
+
+        About ``count`` keys, sometimes none although more follow. Keys that are there during a whole
+        walk are returned; expired ones too unless ``now_ms`` is given. A cursor that was never given
+        out ends the walk.
+        """
+        slot, least = divmod(cursor, 1 << HASH_BITS)
+        keys: list[bytes] = []
+        budget = SCANNED_PER_CALL_MAX
+        while 0 <= slot < SLOTS_COUNT:
+            if self.table.slot_count(slot) and slots_predicate(slot):
+                wanted = min(max(1, count - len(keys)), budget)
+                page, least = self._pages.from_hash(slot, least, wanted)
+                budget -= len(page)
+                keys += [key for key in page if self._is_live(self.table.get(key), now_ms)]
+            else:
+                least = 0
+            if not least:
+                slot += 1
+            if len(keys) >= count or budget <= 0:
+                return ((slot << HASH_BITS) | least if slot < SLOTS_COUNT else 0), keys
+        return 0, keys
+
+    # -- statistics
+
+    def statistics(self) -> StoreStatistics:
+        """Gauges and totals."""
+        tombstones = self.table.queue_count(QUEUE_TOMBSTONES)
+        return StoreStatistics(
+            keys=len(self.table) - tombstones,
+            tombstones=tombstones,
+            memory_bytes=self.memory_bytes,
+            memory_bytes_max=self.bytes_max,
+            expiring_keys=len(self._wheel),
+            partial_slots=len(self.partial_slots),
+            policy=self.policy.name,
+            evictions=dict(self.evictions),
+            counters=dict(self.counters),
+        )

@@ -1,0 +1,40 @@
+"""What the store tells: once per tick to the node, and on request to statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nodecore.ids import Version
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTick:
+    """Result of one tick."""
+
+    touched: list[bytes]
+    """Keys touched since the last tick, in order, repeated."""
+    touches_lost: int
+    """Touches beyond the cap: scale the counts by (len + lost) / len."""
+    evicted: list[tuple[bytes, Version]]
+    """Evicted since the last tick where this node decides: other owners drop up to that version."""
+    expired: int
+    """Entries that turned into tombstones for their age since the last tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatistics:
+    """Gauges and totals of one store."""
+
+    keys: int
+    """Live entries, expired ones included until they are swept."""
+    tombstones: int
+    memory_bytes: int
+    """Entries and all bookkeeping."""
+    memory_bytes_max: int
+    expiring_keys: int
+    partial_slots: int
+    policy: str
+    evictions: dict[str, int]
+    """By cause: ``size``, ``ordered``, ``expired``, ``forced``, ``moved``."""
+    counters: dict[str, int]
+    """Refusals and collected tombstones by name."""
