@@ -34,7 +34,7 @@ from console.runtime.guest import TrioGuest
 from console.screens.overview import Overview
 from console.screens.sheet import Sheet
 from console.settings import ScreenSettings
-from console.source import AddPreview, ClusterSnapshot, ClusterSource, CommandResult
+from console.source import AddPreview, ClusterSource, CommandResult
 from console.view_models.cluster import ClusterModel
 from console.view_models.events import LogLine
 from console.view_models.scene import GLYPHS, Choices, Located, Look, Scene

@@ -15,7 +15,7 @@ SUFFIXES: Final = ("", "k", "M", "G", "T", "P")
 
 
 def escape_text(text: str | bytes, width_max: int = 200) -> str:
-    """Make foreign text safe and one line long.
+    r"""Make foreign text safe and one line long.
 
     C0 and C1 controls, line separators, bidirectional overrides and other unprintable characters
     become visible escapes; bytes that are not UTF-8 become ``\\xNN``. At most ``width_max``

@@ -59,7 +59,7 @@ def names(node_ids: Sequence[str]) -> str:
 
 
 def kill(node_ids: Sequence[str]) -> Command:
-    """kill -9."""
+    """Kill -9."""
     ids = tuple(node_ids)
     return Command(
         f"kill {names(ids)}", lambda source: source.kill(ids), PROCESS_DEADLINE_S, "kill", ids

@@ -6,6 +6,7 @@ matplotlib's maps, which rise in luminance throughout.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -88,5 +89,5 @@ def named_ramp(name: str, count: int, *, reverse: bool = False) -> list[Rgb]:
 def is_monotonic(colours: Sequence[Rgb]) -> bool:
     """Whether luminance rises throughout, or falls throughout."""
     values = [luminance(colour) for colour in colours]
-    pairs = list(zip(values, values[1:], strict=False))
+    pairs = list(itertools.pairwise(values))
     return all(a < b for a, b in pairs) or all(a > b for a, b in pairs)

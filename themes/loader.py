@@ -33,7 +33,9 @@ BASE_KEYS: Final = (
     "surface",
     "panel",
 )
-KNOWN_KEYS: Final = frozenset((*BASE_KEYS, "name", "dark", "heat-ramp", "heat-reverse", "variables"))
+KNOWN_KEYS: Final = frozenset(
+    (*BASE_KEYS, "name", "dark", "heat-ramp", "heat-reverse", "variables")
+)
 
 
 class ThemeProblemError(ValueError):
@@ -95,9 +97,7 @@ def parse_theme(document: Mapping[str, Any]) -> Theme:
         _check_reading(base["surface"], variables, problems)
     if problems:
         raise ThemeProblemError("; ".join(problems))
-    return Theme(
-        name=str(name), dark=bool(document.get("dark", True)), variables=variables, **base
-    )
+    return Theme(name=str(name), dark=bool(document.get("dark", True)), variables=variables, **base)
 
 
 def _variables(document: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
@@ -135,4 +135,6 @@ def _check_reading(surface: str, variables: Mapping[str, str], problems: list[st
     for key in READABLE:
         ratio = contrast(parse_colour(variables[key]), parse_colour(surface))
         if ratio < CONTRAST_MIN:
-            problems.append(f"{key}: contrast {ratio:.1f} on the surface, at least {CONTRAST_MIN:.0f}")
+            problems.append(
+                f"{key}: contrast {ratio:.1f} on the surface, at least {CONTRAST_MIN:.0f}"
+            )

@@ -23,10 +23,10 @@ class QuitBar:
             return Outcome(close=True, quit="stop")
         return STAY
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         return STAY
 
-    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:  # noqa: ARG002
+    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
         what = "stop the nodes and quit" if self._owns_nodes else "leave; the cluster goes on"
         faults = f"; {self._faults_count} active faults are lifted" if self._faults_count else ""
         keys = (Choice("enter", what), Choice("esc", "stay"), Choice("ctrl+c", "at once"))

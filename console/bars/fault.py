@@ -108,7 +108,7 @@ class FaultBar:
         self._pending = True
         return Outcome(confirm_after_s=CONFIRM_S)
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         if not self._pending:
             return STAY
         self._pending = False
@@ -192,10 +192,10 @@ class ActiveFaultsBar:
             return Outcome(close=True, commands=(command,))
         return STAY
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         return STAY
 
-    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:  # noqa: ARG002
+    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
         choices = [
             Choice(str(number), f"{fault.text or fault.kind} {fault.target}")
             for number, fault in enumerate(self._faults, 1)

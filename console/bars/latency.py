@@ -92,7 +92,7 @@ class LatencyBar:
         )
         return Outcome(close=True, commands=(intents.add_link_fault(self.node_ids, fault),))
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         return STAY
 
     def rows(self, width: int, glyphs: Glyphs) -> list[Row]:

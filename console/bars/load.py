@@ -64,10 +64,10 @@ class LoadBar:
         )
         return Outcome(close=True, commands=(command,))
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         return STAY
 
-    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:  # noqa: ARG002
+    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
         head = (
             Span(f" {'running' if self.running else 'stopped'}  ", "muted"),
             Span(f"{self.rate:.0f} op/s  zipf {self.zipf:.1f}  reads {self.reads:.0%}", "strong"),

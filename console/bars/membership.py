@@ -71,10 +71,10 @@ class AddBar:
         """There is no preview; committing blindly stays possible, and the bar says so."""
         self.problem = text
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         return STAY
 
-    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:  # noqa: ARG002
+    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
         keys = (Choice("enter", "add"), Choice("1-9", "how many"), Choice("esc", "cancel"))
         if self.problem:
             lines = [f"no preview: {self.problem}", "enter adds all the same"]
@@ -112,10 +112,10 @@ class RemoveBar:
         """There is no preview."""
         self.problem = text
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         return STAY
 
-    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:  # noqa: ARG002
+    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
         if self.problem:
             lines = [f"no preview: {self.problem}", "enter removes all the same"]
         elif self.preview is None:

@@ -40,10 +40,10 @@ class TextBar:
         printable = "".join(character for character in line if character.isprintable())
         self.text = (self.text + printable)[:TEXT_LENGTH_MAX]
 
-    def confirm(self, now_s: float) -> Outcome:  # noqa: ARG002
+    def confirm(self, now_s: float) -> Outcome:
         return STAY
 
-    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:  # noqa: ARG002
+    def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
         shown = escape_text(self.text, TEXT_LENGTH_MAX * 4)[-(width - 4) :]
         return [
             fit((Span(" > ", "key"), Span(shown, "strong"), Span("_", "key")), width),

@@ -96,12 +96,14 @@ def _error_rows(scene: Scene, width: int) -> list[Row]:
 
 
 def paint_breakers(scene: Scene, width: int, height: int) -> list[Row]:
-    """The matrix, the tile, and the error line when there is room."""
+    """The matrix, the tile beside it or under it, and the error line when there is room."""
     count = len(scene.model.matrix.letters)
     cell_width = 5 if width >= 4 + count * 5 + TILE_WIDTH_MIN + 8 else 3
-    if width < 4 + count * cell_width + TILE_WIDTH_MIN:
+    if width < 4 + count * cell_width:
         cell_width = 2
     matrix_width = min(4 + count * cell_width + 2, width)
+    if width < matrix_width + TILE_WIDTH_MIN - 4:
+        return _stacked(scene, cell_width, width, height)
     extra = _error_rows(scene, width) if height >= count + 5 and width >= 40 else []
     body = height - len(extra) - (1 if extra else 0)
     left = _matrix_rows(scene, cell_width, body)
@@ -110,4 +112,13 @@ def paint_breakers(scene: Scene, width: int, height: int) -> list[Row]:
     if extra:
         rows.extend([()] * (body - len(rows) + 1))
         rows.extend(extra)
+    return [fit(line, width) for line in rows[:height]]
+
+
+def _stacked(scene: Scene, cell_width: int, width: int, height: int) -> list[Row]:
+    rows = _matrix_rows(scene, cell_width, height)
+    room = height - len(rows) - 1
+    if room > 0:
+        rows.append(())
+        rows.extend((Span(" "), *line) for line in _tile(scene, min(width - 1, 27), room))
     return [fit(line, width) for line in rows[:height]]

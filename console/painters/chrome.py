@@ -16,7 +16,7 @@ from console.formatting import (
     percent,
 )
 from console.painters.events import load_text
-from console.painters.spans import Row, Span, fit, row_width, spread
+from console.painters.spans import Row, Span, fit, row_width
 from console.view_models.scene import Glyphs, Scene
 
 ERRORS_BAD: Final = 0.01
@@ -27,55 +27,64 @@ FIRST_HINT: Final = (
 
 
 def paint_header(scene: Scene, width: int) -> Row:
-    """The verdict in one line."""
-    model, snapshot = scene.model, scene.model.snapshot
-    summary = model.summary
+    """The verdict in one line; what matters least gives way first, the alarms never."""
     wide = width >= 110
-    parts: list[Span] = [
-        Span(" RING ", "brand"),
-        Span(f" {escape_text(scene.title, 20)}  ", "strong"),
-    ]
+    right = _header_alarms(scene, wide=wide)
+    room = width - row_width(right)
+    left: list[Span] = []
+    for detail in (3, 2, 1, 0):
+        left = _header_figures(scene, detail if wide else min(detail, 2))
+        if row_width(left) <= room:
+            break
+    return fit((*fit(left, max(room, 0)), *right), width)
+
+
+def _header_figures(scene: Scene, detail: int) -> list[Span]:
+    """Detail 3: everything; 2: no vnodes, epoch and p50; 1: no title; 0: no hit ratio."""
+    summary, snapshot = scene.model.summary, scene.model.snapshot
+    parts: list[Span] = [Span(" RING ", "brand")]
+    if detail >= 2:
+        parts.append(Span(f" {escape_text(scene.title, 20)} ", "strong"))
     if not snapshot.sequence:
-        parts.append(Span(" waiting for the cluster ", "muted"))
-    else:
-        healthy = summary.up == summary.total
-        parts.append(
-            Span(f" UP {summary.up}/{summary.total} ", "state-up" if healthy else "state-down+bold")
-        )
-        ring = f"  R{snapshot.replicas}" if snapshot.replicas is not None else ""
-        if wide and snapshot.vnodes is not None:
-            ring += f" V{snapshot.vnodes}"
-        if wide and snapshot.epoch is not None:
-            ring += f" epoch {snapshot.epoch}"
-        parts.append(
-            Span(f"{ring}   {number(summary.ops)} op/s   hit {percent(summary.hit_ratio)}   ")
-        )
-        bad = summary.errors_ratio is not None and summary.errors_ratio >= ERRORS_BAD
-        parts.append(Span(f"err {percent(summary.errors_ratio)}", "state-down+bold" if bad else ""))
-        p50 = f"p50 {milliseconds(summary.p50_ms)} " if wide else ""
-        parts.append(Span(f"   {p50}p99 {milliseconds(summary.p99_ms)}"))
-    right: list[Span] = []
+        return [*parts, Span("  waiting for the cluster", "muted")]
+    healthy = summary.up == summary.total
+    style = "state-up" if healthy else "state-down+bold"
+    parts.append(Span(f"  UP {summary.up}/{summary.total}", style))
+    ring = f"   R{snapshot.replicas}" if snapshot.replicas is not None else ""
+    if detail >= 3:
+        ring += f" V{snapshot.vnodes}" if snapshot.vnodes is not None else ""
+        ring += f" epoch {snapshot.epoch}" if snapshot.epoch is not None else ""
+    hit = f"   hit {percent(summary.hit_ratio)}" if detail >= 1 else ""
+    parts.append(Span(f"{ring}   {number(summary.ops)} op/s{hit}   "))
+    bad = summary.errors_ratio is not None and summary.errors_ratio >= ERRORS_BAD
+    parts.append(Span(f"err {percent(summary.errors_ratio)}", "state-down+bold" if bad else ""))
+    p50 = f"p50 {milliseconds(summary.p50_ms)} " if detail >= 3 else ""
+    parts.append(Span(f"   {p50}p99 {milliseconds(summary.p99_ms)}"))
+    return parts
+
+
+def _header_alarms(scene: Scene, *, wide: bool) -> list[Span]:
+    """What is unusual, then refresh interval and time when there is room."""
+    snapshot = scene.model.snapshot
+    words: list[Span] = []
     if scene.choices.frozen:
-        right.append(Span(" FROZEN ", "alarm"))
+        words.append(Span(" FROZEN ", "alarm"))
     if snapshot.state == "joint":
-        right.append(Span(" MOVING ", "brand"))
+        words.append(Span(" MOVING ", "brand"))
     if snapshot.problem:
-        right.append(Span(" INCOMPLETE ", "alarm"))
+        words.append(Span(" INCOMPLETE ", "alarm"))
     if scene.read_only:
-        right.append(Span(" READ-ONLY ", "muted"))
+        words.append(Span(" READ-ONLY ", "muted"))
     if snapshot.faults:
         count = len(snapshot.faults)
         text = f"{count} FAULT" if count == 1 else f"{count} FAULTS"
-        right.append(Span(f"[{text}  H heal all]" if wide else f"[{text}]", "alarm"))
+        words.append(Span(f"[{text}  H heal all]" if wide else f"[{text}]", "alarm"))
     if wide:
-        right.append(Span(f"  refresh {scene.choices.interval_s:.1f}s", "muted"))
+        words.append(Span(f"  refresh {scene.choices.interval_s:.1f}s", "muted"))
         if snapshot.at_wall_ms:
-            right.append(Span(f"  {clock(snapshot.at_wall_ms, scene.look.offset_s)}", "muted"))
-    right.append(Span(" "))
-    if row_width(parts) + row_width(right) > width:
-        # The alarm matters more than the last figures.
-        return fit((*fit(parts, max(width - row_width(right), 0)), *right), width)
-    return spread(parts, right, width)
+            words.append(Span(f"  {clock(snapshot.at_wall_ms, scene.look.offset_s)}", "muted"))
+    words.append(Span(" "))
+    return words
 
 
 def paint_context(scene: Scene, width: int, note: str, hint: bool) -> Row:

@@ -192,10 +192,7 @@ def _hot_rows(scene: Scene, width: int, count: int) -> list[Row]:
         rate = key_rate(heat)
         share = percent(rate / total) if total > 0 else "-"
         letter = scene.model.letter_of(node_id)
-        if width >= 30:
-            tail = f"{number(rate):>6}/s {share:>5} {letter}"
-        else:
-            tail = f"{share:>5} {letter}"
+        tail = f"{number(rate):>6}/s {share:>5} {letter}" if width >= 30 else f"{share:>5} {letter}"
         room = width - len(tail) - 1
         rows.append(row(f"{clip(key, room):<{room}} ", Span(tail, "strong")))
         if len(rows) >= count:

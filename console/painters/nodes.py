@@ -16,22 +16,23 @@ STATE_STYLES: Final = {
     "PAUSED": "state-paused+bold",
     "suspect": "state-suspect",
     "joining": "state-joining",
-    "starting": "state-joining",
+    "booting": "state-joining",
     "leaving": "state-joining",
     "left": "muted",
 }
 COLUMNS: Final = (
-    # title, width, smallest table width that has it
-    ("PID", 6, 62),
-    ("STATE", 8, 0),
-    ("OWN%", 5, 0),
-    ("KEYS", 6, 46),
-    ("MEM", 5, 58),
-    ("OP/S", 6, 0),
-    ("P99", 7, 38),
-    ("BRK", 4, 0),
-    ("FAULT", 8, 0),
+    # Title, width, smallest table width that has it.
+    ("PID", 7, 84),
+    ("STATE", 7, 0),
+    ("OWN%", 4, 0),
+    ("KEYS", 5, 46),
+    ("MEM", 5, 60),
+    ("OP/S", 5, 0),
+    ("P99", 5, 38),
+    ("BRK", 3, 0),
+    ("FAULT", 7, 0),
 )
+NAME_WIDTH_MAX: Final = 16
 TREND_WIDTH_MIN: Final = 9
 
 
@@ -83,9 +84,12 @@ def paint_nodes(scene: Scene, width: int, height: int) -> list[Row]:
     """Header, rows around the cursor, a last line about marks."""
     shown = scene.shown_rows()
     columns = [entry for entry in COLUMNS if width >= entry[2]]
-    used = 12 + sum(entry[1] + 1 for entry in columns)
+    fixed = sum(entry[1] + 1 for entry in columns)
+    longest = max((len(node.node_id) for node in shown), default=2)
+    name_width = max(min(longest, NAME_WIDTH_MAX, width - fixed - 5), 4)
+    used = 5 + name_width + fixed
     trend_width = min(width - used - 1, 40)
-    heads = [Span(fill("    NODE", 12), "muted+bold")]
+    heads = [Span(fill("    NODE", 5 + name_width), "muted+bold")]
     for title, cells, _ in columns:
         right = title not in ("STATE", "BRK", "FAULT")
         style = "strong" if title == scene.sort_title else "muted+bold"
@@ -93,12 +97,14 @@ def paint_nodes(scene: Scene, width: int, height: int) -> list[Row]:
     if trend_width >= TREND_WIDTH_MIN:
         heads.append(Span("TREND op/s", "muted+bold"))
     rows: list[Row] = [fit(heads, width)]
-    capacity = max(height - 2, 1)
+    # The foot takes a row only when it has something to say that rows do not.
+    crowded = len(shown) > height - 1
+    capacity = max(height - 2 if crowded else height - 1, 1)
     start = _first_shown(shown, scene.choices.cursor, capacity)
     top = max((max(node.trend[-trend_width:], default=0.0) for node in shown), default=0.0)
     index_of = {node.node_id: index for index, node in enumerate(scene.model.rows)}
     for node in shown[start : start + capacity]:
-        spans = _node_spans(scene, node, index_of[node.node_id])
+        spans = _node_spans(scene, node, index_of[node.node_id], name_width)
         for title, cells, _ in columns:
             text, style = _cell(title, node)
             right = title not in ("STATE", "BRK", "FAULT")
@@ -117,14 +123,15 @@ def paint_nodes(scene: Scene, width: int, height: int) -> list[Row]:
     return rows
 
 
-def _node_spans(scene: Scene, node: NodeRow, index: int) -> list[Span]:
+def _node_spans(scene: Scene, node: NodeRow, index: int, name_width: int) -> list[Span]:
     chosen = node.node_id == scene.choices.cursor
     marked = "*" if node.node_id in scene.choices.marks else " "
     style = "strong" if chosen else ""
     return [
         Span((">" if chosen else " ") + marked, style),
         Span(node.letter, scene.owner_style(index) + "+bold"),
-        Span(f" {fill(node.node_id, 7)} ", style),
+        Span(f" {fill(node.node_id, name_width)}", style),
+        Span(" "),
     ]
 
 

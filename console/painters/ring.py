@@ -259,7 +259,7 @@ def centre_lines(scene: Scene) -> list[str]:
     lines = [f"{model.summary.up} of {model.summary.total} up"]
     balance = model.ring.balance()
     if balance is not None:
-        lines.append(f"own max/min {balance:.2f}x")
+        lines.append(f"max/min {balance:.2f}x")
     change = model.snapshot.change
     if change is not None:
         lines.append(f"{change.kind} {change.node_id}")
@@ -270,7 +270,7 @@ def centre_lines(scene: Scene) -> list[str]:
     if located is not None:
         letters = [model.letter_of(node_id) for node_id in located.owners]
         lines.append(f"key {escape_text(located.key, 14)}")
-        lines.append(f"slot {located.slot} -> {' '.join(letters)}")
+        lines.append(f"{located.slot}: {' '.join(letters)}")
     return lines
 
 

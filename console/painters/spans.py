@@ -43,7 +43,10 @@ def fit(spans: Sequence[Span], width: int) -> Row:
     for span in spans:
         if left <= 0:
             break
-        text = span.text if len(span.text) <= left else clip(span.text, left)
+        text = span.text
+        if len(text) > left:
+            # Blanks that fall off the edge are no loss worth a sign.
+            text = clip(text, left) if text[left:].strip() else text[:left]
         if not text:
             continue
         left -= len(text)
@@ -72,14 +75,6 @@ def beside(left: Sequence[Row], right: Sequence[Row], left_width: int, width: in
 def text_of(spans: Iterable[Span]) -> str:
     """The row without styles."""
     return "".join(span.text for span in spans)
-
-
-def spread(left: Sequence[Span], right: Sequence[Span], width: int) -> Row:
-    """Left and right ends of a line with the gap between; the right end gives way first."""
-    room = width - row_width(right)
-    if room <= row_width(left):
-        return fit(left, width)
-    return fit((*fit(left, room), *right), width)
 
 
 def centred(text: str, width: int) -> str:

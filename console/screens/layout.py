@@ -85,7 +85,7 @@ def plan(width: int, height: int, members: int, zoomed: Panel | None) -> Plan:
 
 
 def _tiny(body: Rect, members: int) -> dict[Panel, Place]:
-    nodes = min(members + 3, max(body.height - 9, 4))
+    nodes = min(members + 2, max(body.height - 9, 4))
     events = 4 if body.height - nodes > 8 else 3
     breakers = body.height - nodes - events
     y = body.y + nodes
@@ -101,7 +101,8 @@ def _narrow(body: Rect, members: int) -> dict[Panel, Place]:
     events = 3 if body.height < 26 else 5
     heat = max((body.height - events) // 3 - 1, 6)
     top = body.height - events - heat
-    nodes = min(members + 2, max(top - 6, 3))
+    # The table's foot gives way before a row of the matrix does.
+    nodes = min(max(min(members + 2, top - members - 2), members + 1), max(top - 6, 3))
     right = body.width - ring_width
     return {
         Panel.RING: Place(Rect(0, body.y, ring_width, top), "none"),
@@ -113,16 +114,16 @@ def _narrow(body: Rect, members: int) -> dict[Panel, Place]:
 
 
 def _wide(body: Rect, members: int) -> dict[Panel, Place]:
-    ring_width = max(min(body.width * 3 // 10, 44), 34)
-    events = 6
+    events = 5
     heat = max((body.height - events) * 2 // 5, 8)
     top = body.height - events - heat
-    right = body.width - ring_width
-    nodes = min(members + 4, max(top - 6, 5))
+    ring_width = min(top * 2 + 2, body.width * 3 // 10)
+    breakers = min(max(members * 3 + 12, 30), body.width * 3 // 10)
+    nodes = body.width - ring_width - breakers
     return {
         Panel.RING: Place(Rect(0, body.y, ring_width, top), "box"),
-        Panel.NODES: Place(Rect(ring_width, body.y, right, nodes), "box"),
-        Panel.BREAKERS: Place(Rect(ring_width, body.y + nodes, right, top - nodes), "box"),
+        Panel.NODES: Place(Rect(ring_width, body.y, nodes, top), "box"),
+        Panel.BREAKERS: Place(Rect(ring_width + nodes, body.y, breakers, top), "box"),
         Panel.HEAT: Place(Rect(0, body.y + top, body.width, heat), "box"),
         Panel.EVENTS: Place(Rect(0, body.y + top + heat, body.width, events), "box"),
     }
@@ -133,7 +134,7 @@ def _huge(body: Rect, members: int) -> dict[Panel, Place]:
     left = body.width - events_width
     heat = max(body.height * 35 // 100, 14)
     top = body.height - heat
-    ring_width = min(top * 2 + 2, left * 46 // 100)
+    ring_width = min(top * 2 + 2, left * 42 // 100)
     middle = left - ring_width
     nodes = min(members + 5, max(top - 10, 6))
     return {

@@ -21,6 +21,7 @@ from textual.widget import Widget
 from console.actions import ACTIONS, BY_ID, blocked_reason
 from console.bars.base import Bar, Outcome, Press
 from console.bars.text import TextBar
+from console.formatting import plural
 from console.intents import Command
 from console.painters.breakers import LEGEND, paint_breakers
 from console.painters.chrome import (
@@ -69,10 +70,10 @@ class PlanLayout(Layout):
 
     def arrange(
         self,
-        parent: Widget,  # noqa: ARG002
+        parent: Widget,
         children: list[Widget],
-        size: Size,  # noqa: ARG002
-        greedy: bool = True,  # noqa: ARG002
+        size: Size,
+        greedy: bool = True,
     ) -> ArrangeResult:
         """One placement for each child that has a place."""
         rects = self._overview.rects()
@@ -93,6 +94,7 @@ class Overview(Screen[None]):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__()
+        self._layout = PlanLayout(self)
         self.scene = scene
         self.bar: Bar | None = None
         self.note = ""
@@ -108,6 +110,11 @@ class Overview(Screen[None]):
         """The app, by its own type."""
         return cast("ClusterConsole", self.app)
 
+    @property
+    def layout(self) -> Layout:
+        """Our own, by computed rectangles; the style sheet's layouts know no such thing."""
+        return self._layout
+
     def compose(self) -> ComposeResult:
         yield PanelWidget("header")
         for panel in Panel:
@@ -117,7 +124,6 @@ class Overview(Screen[None]):
         yield PanelWidget("bar")
 
     def on_mount(self) -> None:
-        self.styles.layout = PlanLayout(self)
         self.replan()
 
     def on_resize(self) -> None:
@@ -235,8 +241,8 @@ class Overview(Screen[None]):
             metric = METRICS[choices.metric % len(METRICS)]
             what = "ops/s by slot" if metric == "ops" else f"{metric} by node"
             return f"4 Heat  {what}", heat_title(self.scene, width, height)
-        count = len(self.scene.model.log.lines)
-        return "5 Events", f"{count} lines" if not choices.scroll else f"-{choices.scroll} of {count}"
+        count = plural(len(self.scene.model.log.lines), "line")
+        return "5 Events", f"{choices.scroll} back of {count}" if choices.scroll else count
 
     def _keymap(self) -> dict[str, str]:
         return self.console_app.keymap_used

@@ -60,10 +60,10 @@ class EventLog:
         recent = [self.lines[-1 - i] for i in range(min(COALESCE_LOOKBACK, len(self.lines)))]
         for line in recent:
             same = line.kind == event.kind and line.text == text and not line.state
-            if same and line.source == event.node_id:
-                if abs(event.at_wall_ms - line.at_wall_ms) <= COALESCE_MS:
-                    line.count += 1
-                    return line
+            near = abs(event.at_wall_ms - line.at_wall_ms) <= COALESCE_MS
+            if same and near and line.source == event.node_id:
+                line.count += 1
+                return line
         line = LogLine(event.at_wall_ms, text, event.severity, event.node_id, event.kind)
         self.lines.append(line)
         if event.kind.startswith(MARK_KINDS):

@@ -11,6 +11,7 @@ ticks change one column.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -138,7 +139,7 @@ def level(value: float, top: float, levels: int) -> int:
     """0 for nothing, else 1..levels-1, by the square root so that middle values show."""
     if value <= 0 or top <= 0:
         return 0
-    ratio = min(value / top, 1.0) ** 0.5
+    ratio = math.sqrt(min(value / top, 1.0))
     return max(1, min(levels - 1, round(ratio * (levels - 1))))
 
 
@@ -181,16 +182,16 @@ def diagnosis(
             f"take {percent(share)} of the load:",
             "a hash tag may bind them",
         )
-    ops = sum(rate.ops for rate in by_node.values())
-    for node_id, rate in sorted(by_node.items(), key=lambda item: -item[1].ops):
-        own = shares.get(node_id, 0.0)
-        if own > 0 and ops > 0 and rate.ops / ops > OWNER_EXCESS * own:
+    ops = sum(served.ops for served in by_node.values())
+    if ops > 0:
+        busiest = max(by_node, key=lambda node_id: by_node[node_id].ops)
+        own, part = shares.get(busiest, 0.0), by_node[busiest].ops / ops
+        if 0 < own < part / OWNER_EXCESS:
             return (
-                f"{node_id} serves {percent(rate.ops / ops)}",
+                f"{busiest} serves {percent(part)}",
                 f"with {percent(own)} of the ring:",
                 "rebalance or add a node",
             )
-        break
     return ("load is spread evenly",)
 
 

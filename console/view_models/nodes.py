@@ -26,7 +26,7 @@ class NodeRow:
     node_id: str
     letter: str
     state: str
-    """``up``, ``DOWN``, ``PAUSED``, ``suspect``, ``joining``, ``leaving``, ``starting``, ``left``, ``?``."""
+    """``up``, ``DOWN``, ``PAUSED``, ``suspect``, ``joining``, ``leaving``, ``booting``, ``left``, ``?``."""
     share: float | None
     """Of all slots, as first owner."""
     keys: int | None
@@ -61,7 +61,7 @@ def state_word(member: MemberRow) -> str:
     if member.status == "failed":
         return "DOWN"
     if member.process is ProcessState.STARTING:
-        return "starting"
+        return "booting"
     if member.status in ("suspect", "joining", "leaving"):
         return member.status
     if member.status == "alive" or member.process is ProcessState.RUNNING:
@@ -174,8 +174,8 @@ def _descending(value: float | None) -> float:
     return -value if value is not None else 1.0
 
 
-SORTS: Final[tuple[tuple[str, Callable[[NodeRow], tuple[object, ...]]], ...]] = (
-    ("NODE", lambda row: ()),
+SORTS: Final[tuple[tuple[str, Callable[[NodeRow], tuple[float, ...]]], ...]] = (
+    ("NODE", lambda _: ()),
     ("OP/S", lambda row: (_descending(row.ops),)),
     ("P99", lambda row: (_descending(row.p99_ms),)),
     ("OWN%", lambda row: (_descending(row.share),)),
@@ -188,7 +188,7 @@ SORTS: Final[tuple[tuple[str, Callable[[NodeRow], tuple[object, ...]]], ...]] = 
 def sorted_rows(rows: Sequence[NodeRow], sort_index: int) -> list[NodeRow]:
     """Rows in the order of the given sort column."""
     key = SORTS[sort_index % len(SORTS)][1]
-    return sorted(rows, key=key)  # type: ignore[arg-type]
+    return sorted(rows, key=key)
 
 
 FILTER_HINT: Final = "n3, up, down, open, fault, key:user; ! inverts"

@@ -31,9 +31,7 @@ from nodecore.statistics import (
 )
 
 START_MS = 1_700_000_000_000
-ALL = (
-    Capability.PROCESS_FAULTS | Capability.LINK_FAULTS | Capability.MEMBERSHIP | Capability.LOAD
-)
+ALL = Capability.PROCESS_FAULTS | Capability.LINK_FAULTS | Capability.MEMBERSHIP | Capability.LOAD
 HOT_SLOT = 9000
 
 
@@ -53,7 +51,9 @@ def make_owners(nodes: int, arcs_per_node: int = 32, seed: int = 7) -> tuple[tup
     return tuple(table)
 
 
-def make_statistics(node_id: str, tick: int, peers: Sequence[str], **changes: Any) -> NodeStatistics:
+def make_statistics(
+    node_id: str, tick: int, peers: Sequence[str], **changes: Any
+) -> NodeStatistics:
     """Statistics of a healthy node after ``tick`` seconds."""
     rng = random.Random(f"{node_id}{tick}")
     heat = [rng.randrange(4) for _ in range(HEAT_BANDS)]
@@ -133,7 +133,10 @@ def make_snapshot(
                 else ProcessState.RUNNING,
                 pid=None if dead else 40_001 + index,
                 exit_text="exit -9 at 12:03:41" if dead else "",
-                addresses={"resp": f"127.0.0.1:{7001 + index}", "http": f"127.0.0.1:{8081 + index}"},
+                addresses={
+                    "resp": f"127.0.0.1:{7001 + index}",
+                    "http": f"127.0.0.1:{8081 + index}",
+                },
                 statistics=make_statistics(node_id, at, ids, **changes),
                 statistics_age_s=float(tick - at) if stopped else 0.1,
             )
