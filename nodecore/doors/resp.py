@@ -60,18 +60,18 @@ class RespDoor:
     ) -> None:
         self.state = DoorState(backend, resp_cluster, password, version)
 
-    def connect(self, peer: str, wake: Callable[[], None], now: Now) -> RespSession:
+    def connect(self, wake: Callable[[], None], peer: str = "") -> RespSession:
         """A session for a new connection; ``peer`` is its address for CLIENT LIST."""
-        return RespSession(self.state, peer, wake, now)
+        return RespSession(self.state, wake, peer)
 
 
 @final
 class RespSession:
     """One RESP connection, see :class:`nodecore.doors.session.Session`."""
 
-    def __init__(self, state: DoorState, peer: str, wake: Callable[[], None], now: Now) -> None:
+    def __init__(self, state: DoorState, wake: Callable[[], None], peer: str = "") -> None:
         state.accepted += 1
-        self.connection = Connection(state, state.accepted, peer, now.mono_s)
+        self.connection = Connection(state, state.accepted, peer)
         self.connection.authenticated = not state.password
         self.connection.redirects = state.resp_cluster == "redirect"
         state.connections[state.accepted] = self.connection
@@ -101,8 +101,8 @@ class RespSession:
         """Take bytes and run what they complete."""
         if self._ending or not data:
             return
-        parser = self._parser
-        commands = parser.parse(data)
+        self.connection.touch(now)
+        commands = self._parser.parse(data)
         if self._next < len(self._commands):
             self._commands = self._commands[self._next :] + commands
         else:
@@ -145,7 +145,6 @@ class RespSession:
             arguments = commands[self._next]
             name = arguments[0]
             connection = self.connection
-            connection.last_mono_s = now.mono_s
             plain = (
                 connection.transaction is None
                 and connection.authenticated

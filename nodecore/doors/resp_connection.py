@@ -12,7 +12,7 @@ from typing import Final, final
 from nodecore.doors.commands.spec import Arguments, Command
 from nodecore.doors.resp_writer import RESP2, Encoder
 from nodecore.doors.session import Backend
-from nodecore.ids import Version
+from nodecore.ids import Now, Version
 from nodecore.requests import Level
 
 REDIS_VERSION: Final = "7.0.15"
@@ -57,7 +57,6 @@ class Connection:
     door: DoorState
     client_id: int
     peer: str
-    connected_mono_s: float
     encoder: Encoder = RESP2
     authenticated: bool = True
     name: bytes = b""
@@ -72,7 +71,14 @@ class Connection:
     watched: dict[bytes, Version] = field(default_factory=dict)
     quitting: bool = False
     last_command: str = "NULL"
+    first_mono_s: float = 0.0
     last_mono_s: float = 0.0
+
+    def touch(self, now: Now) -> None:
+        """Bytes came: times for CLIENT LIST."""
+        self.last_mono_s = now.mono_s
+        if not self.first_mono_s:
+            self.first_mono_s = now.mono_s
 
     def announce_cluster(self) -> None:
         """The client has shown that it knows Redis Cluster."""

@@ -174,7 +174,7 @@ def _client_setinfo(connection: Connection, arguments: Arguments, now: Now) -> b
 
 
 def _describe(connection: Connection, now: Now) -> str:
-    age = int(now.mono_s - connection.connected_mono_s)
+    age = int(now.mono_s - connection.first_mono_s)
     idle = int(now.mono_s - connection.last_mono_s)
     transaction = connection.transaction
     return (

@@ -22,12 +22,16 @@ def encode(*words: bytes | str) -> bytes:
 
 def connect(backend: FakeBackend, **options: object) -> RespSession:
     door = RespDoor(backend, **options)  # type: ignore[arg-type]
-    return door.connect("127.0.0.1:5", lambda: None, START)
+    return door.connect(lambda: None, "127.0.0.1:5")
 
 
 def talk(session: RespSession, *commands: tuple[bytes | str, ...], now: Now = START) -> bytes:
     session.receive(b"".join(encode(*command) for command in commands), now)
     return session.take_output()
+
+
+def is_open(session: RespSession) -> bool:
+    return session.gate_open
 
 
 def test_plain_gets_and_sets_travel_in_bulk() -> None:
@@ -46,16 +50,16 @@ def test_replies_keep_their_order_when_outcomes_do_not() -> None:
     backend.store[b"a"] = Value(b"1", Version(1, 1))
     backend.store[b"b"] = Value(b"2", Version(2, 1))
     woken: list[int] = []
-    session = RespDoor(backend).connect("p", lambda: woken.append(1), START)
+    session = RespDoor(backend).connect(lambda: woken.append(1))
     session.receive(encode("GET", "a") + encode("STRLEN", "b") + encode("PING"), START)
     assert len(backend.waiting) == 2
     assert session.outstanding == 2
-    assert not session.gate_open
+    assert not is_open(session)
     backend.release(index=1)
     assert session.take_output() == b""
     backend.release()
     assert session.take_output() == b"$1\r\n1\r\n:1\r\n+PONG\r\n"
-    assert session.gate_open
+    assert is_open(session)
     assert woken
 
 
@@ -120,11 +124,11 @@ def test_hello_switches_to_resp3() -> None:
 
 def test_authentication_is_required_when_a_password_is_set() -> None:
     session = connect(FakeBackend(), password=b"secret")
-    assert not session.gate_open
+    assert not is_open(session)
     assert talk(session, ("GET", "a")) == b"-NOAUTH Authentication required.\r\n"
     assert talk(session, ("AUTH", "wrong")).startswith(b"-WRONGPASS")
     assert talk(session, ("AUTH", "secret"), ("GET", "a")) == b"+OK\r\n$-1\r\n"
-    assert session.gate_open
+    assert is_open(session)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +151,9 @@ def test_transactions_run_in_order_on_one_slot() -> None:
     assert talk(session, ("MULTI",), ("SET", "a", "1"), ("INCR", "a"), ("GET", "a")) == (
         b"+OK\r\n" + b"+QUEUED\r\n" * 3
     )
-    assert not session.gate_open
+    assert not is_open(session)
     assert talk(session, ("EXEC",)) == b"*3\r\n+OK\r\n:2\r\n$1\r\n2\r\n"
-    assert session.gate_open
+    assert is_open(session)
 
 
 def test_transactions_refuse_several_slots_and_earlier_errors() -> None:
@@ -198,7 +202,7 @@ def test_auto_redirects_only_those_that_know_clusters() -> None:
     assert talk(session, ("CLUSTER", "SLOTS")).startswith(b"*3\r\n*4\r\n:0\r\n:5461\r\n")
     assert talk(session, ("GET", far)) == b"-MOVED 12182 127.0.0.1:7003\r\n"
     assert talk(session, ("MGET", "foo", "bar")).startswith(b"-CROSSSLOT")
-    assert not session.gate_open
+    assert not is_open(session)
     backend.live.discard("n3")
     # Its second owner is n1, this node.
     assert talk(session, ("GET", far)) == b"$-1\r\n"
@@ -219,7 +223,7 @@ def test_levels_are_carried_by_requests() -> None:
     session = connect(backend)
     assert talk(session, ("RINGDECK", "LEVEL", "QUORUM"), ("GET", "a")) == b"+OK\r\n$-1\r\n"
     assert backend.submitted[-1] == Read((b"a",), Level.QUORUM)
-    assert not session.gate_open
+    assert not is_open(session)
 
 
 def test_quit_closes_after_its_reply() -> None:
