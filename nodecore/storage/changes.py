@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.storage.causes import ApplyResult, Cause
 from nodecore.storage.eviction.interface import EvictionPolicy
-from nodecore.storage.expiry import ExpiryWheel
+from nodecore.storage.expiry import BYTES_PER_KEY, ExpiryWheel
 from nodecore.storage.room import TOMBSTONES_SHARE_MAX, Decides, choose
 from nodecore.storage.sweep import Sweep
 from nodecore.storage.tombstones import Tombstones
@@ -143,7 +143,7 @@ class EntryChanges:
         elif not _newer(version, kind, value, entry):
             return self._refused("older", ApplyResult.OLDER)
         if kind != Kind.TOMBSTONE:
-            size = len(key) + len(value) + ENTRY_OVERHEAD_BYTES
+            size = len(key) + len(value) + self._entry_bytes(expires_ms)
             if entry is None or entry.kind == Kind.TOMBSTONE:
                 self.policy.before_insert(key)
             if not self._make_room(size, key, entry):
@@ -203,12 +203,9 @@ class EntryChanges:
         The keys must differ from each other: of equal keys ``tie_wins`` would choose.
         """
         table = self.table
-        growth = sum(map(len, keys)) + sum(map(len, values)) + len(keys) * ENTRY_OVERHEAD_BYTES
-        if (
-            version.hlc <= self.flushed_hlc
-            or cause.is_old_news
-            or not self._make_room(growth)
-        ):
+        growth = sum(map(len, keys)) + sum(map(len, values))
+        growth += len(keys) * self._entry_bytes(expires_ms)
+        if version.hlc <= self.flushed_hlc or cause.is_old_news or not self._make_room(growth):
             results = (
                 self.apply(key, Kind.STRING, value, version, expires_ms, cause, now)
                 for key, value in zip(keys, values, strict=True)
@@ -307,6 +304,11 @@ class EntryChanges:
             + self._wheel.overhead_bytes
             + self._tombstones.overhead_bytes
         )
+
+    def _entry_bytes(self, expires_ms: int) -> int:
+        """What an entry costs beyond key and value."""
+        wheel_bytes = BYTES_PER_KEY if expires_ms else 0
+        return ENTRY_OVERHEAD_BYTES + self.policy.bytes_per_entry + wheel_bytes
 
     def _limit_inline_writes(self) -> None:
         self.table.inline_bytes_max = self.bytes_max - self._bookkeeping_bytes()

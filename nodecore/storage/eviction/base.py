@@ -13,6 +13,7 @@ class Policy:
 
     name = ""
     wants_hits = False
+    bytes_per_entry = 0
 
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity

@@ -47,6 +47,10 @@ class EvictionPolicy(Protocol):
     def overhead_bytes(self) -> int:
         """Memory beyond the 9 bytes an entry that the table's own figure includes."""
 
+    @property
+    def bytes_per_entry(self) -> int:
+        """What one more entry adds to ``overhead_bytes``."""
+
     def bind(self, table: Table, rng: Random) -> None:
         """Serve this table from now on; the entries that it holds are told by ``on_insert``."""
 

@@ -24,6 +24,7 @@ class Lru(Policy):
 
     name = "lru"
     wants_hits = True
+    bytes_per_entry = ORDERED_BYTES_PER_ENTRY
 
     def bind(self, table: Table, rng: Random) -> None:
         super().bind(table, rng)
