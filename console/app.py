@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, Final
 
 from textual import events
@@ -57,14 +57,14 @@ LEVELS: Final = {"truecolor": 32, "256": 8}
 class ClusterConsole(App[None]):
     """Shows and commands the cluster of one source."""
 
-    CSS_PATH = "styles/console.tcss"
+    CSS_PATH: str | PurePath | list[str | PurePath] | None = "styles/console.tcss"
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar = App.COMMANDS | {lambda: ActionCommands}
     BINDINGS: ClassVar = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
         Binding("ctrl+c", "help_quit", show=False, priority=True),
     ]
-    TITLE = "ringdeck"
+    TITLE: str | None = "ringdeck"
 
     def __init__(self, source: ClusterSource, settings: ScreenSettings | None = None) -> None:
         super().__init__()
@@ -247,16 +247,16 @@ class ClusterConsole(App[None]):
         async def ask(source: ClusterSource) -> tuple[int, tuple[str, ...]]:
             return await source.locate(key.encode())
 
-        self._ask(ask, lambda found, why: KeyLocated(key, *(found or (-1, ())), why))
+        self._ask(ask, lambda found, why: KeyLocated(key, found, why))
 
     def on_key_located(self, message: KeyLocated) -> None:
         """Mark the key on the ring."""
-        if message.problem:
+        if message.place is None:
             self.overview.say(f"find key: {escape_text(message.problem)}")
             return
-        self.scene.choices.located = Located(message.key, message.slot, message.owners)
-        owners = " ".join(message.owners)
-        self.overview.say(f"{escape_text(message.key, 40)}: slot {message.slot} on {owners}")
+        slot, owners = message.place
+        self.scene.choices.located = Located(message.key, slot, owners)
+        self.overview.say(f"{escape_text(message.key, 40)}: slot {slot} on {' '.join(owners)}")
 
     def fetch_log(self, node_id: str, lines: int) -> None:
         """Show the end of a node's log."""
@@ -280,7 +280,7 @@ class ClusterConsole(App[None]):
         self.scene.model = self.model.clone() if choices.frozen else self.model
         self.overview.say("frozen: data keeps being recorded" if choices.frozen else "live again")
 
-    def set_interval(self, interval_s: float) -> None:
+    def change_interval(self, interval_s: float) -> None:
         """Change the interval of snapshots."""
         self.source.set_interval(interval_s)
 
@@ -347,10 +347,11 @@ class ClusterConsole(App[None]):
         if self._leaving:
             return
         self.overview.say("healing and stopping ...")
-        self.guest.submit(
-            heal_all().run, lambda _value, _why: self.call_later(self.leave, EXIT_INTERRUPTED),
-            HEAL_LIMIT_S,
-        )  # fmt: skip
+
+        def healed(_result: CommandResult | None, _problem: str) -> None:
+            self.call_later(self.leave, EXIT_INTERRUPTED)
+
+        self.guest.submit(heal_all().run, healed, HEAL_LIMIT_S)
 
     def leave(self, return_code: int) -> None:
         """Let the source stop what it started, then end."""

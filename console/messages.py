@@ -45,11 +45,11 @@ class PreviewArrived(Message):
 class KeyLocated(Message):
     """Where a key lives, or why that is not known."""
 
-    def __init__(self, key: str, slot: int, owners: tuple[str, ...], problem: str) -> None:
+    def __init__(self, key: str, place: tuple[int, tuple[str, ...]] | None, problem: str) -> None:
         super().__init__()
         self.key = key
-        self.slot = slot
-        self.owners = owners
+        self.place = place
+        """(slot, owners), first owner first."""
         self.problem = problem
 
 

@@ -78,10 +78,7 @@ def parse_theme(document: Mapping[str, Any]) -> Theme:
     Raises:
         ThemeProblemError: with every problem found, each beginning with its key.
     """
-    problems: list[str] = []
-    for key in document:
-        if key not in KNOWN_KEYS:
-            problems.append(f"{key}: unknown key")
+    problems = [f"{key}: unknown key" for key in document if key not in KNOWN_KEYS]
     name = document.get("name")
     if not isinstance(name, str) or not name:
         problems.append("name: missing")
@@ -97,7 +94,21 @@ def parse_theme(document: Mapping[str, Any]) -> Theme:
         _check_reading(base["surface"], variables, problems)
     if problems:
         raise ThemeProblemError("; ".join(problems))
-    return Theme(name=str(name), dark=bool(document.get("dark", True)), variables=variables, **base)
+    return Theme(
+        name=str(name),
+        primary=base["primary"],
+        secondary=base.get("secondary"),
+        warning=base.get("warning"),
+        error=base.get("error"),
+        success=base.get("success"),
+        accent=base.get("accent"),
+        foreground=base["foreground"],
+        background=base["background"],
+        surface=base["surface"],
+        panel=base.get("panel"),
+        dark=bool(document.get("dark", True)),
+        variables=variables,
+    )
 
 
 def _variables(document: Mapping[str, Any], problems: list[str]) -> dict[str, str]:

@@ -53,9 +53,12 @@ CLOSE = Outcome(close=True)
 class Bar(Protocol):
     """A bottom bar."""
 
-    title: str
     painted_at_s: float | None
     """When the bar was first drawn; keys that can harm count only after that."""
+
+    @property
+    def title(self) -> str:
+        """What the bar is about; its frame shows it."""
 
     def press(self, press: Press) -> Outcome:
         """Take a key."""

@@ -41,8 +41,10 @@ def _matrix_rows(scene: Scene, cell_width: int, rows_max: int) -> list[Row]:
             Span(matrix.letters[index], scene.owner_style(index) + "+bold"),
             Span("  "),
         ]
-        for cell in matrix.cells[index]:
-            spans.append(Span(cell.text.ljust(cell_width), CELL_STYLES.get(cell.state, "muted")))
+        spans.extend(
+            Span(cell.text.ljust(cell_width), CELL_STYLES.get(cell.state, "muted"))
+            for cell in matrix.cells[index]
+        )
         rows.append(tuple(spans))
     if hidden > 0:
         rows.append(row(Span(f" ..  {hidden} more rows  [3]", "muted")))

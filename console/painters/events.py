@@ -98,8 +98,8 @@ def paint_events(scene: Scene, width: int, height: int) -> list[Row]:
         (),
     ]
     text = load_text(load)
-    for piece in _wrapped(text, width - 2):
-        foot.append(fit(row(Span(f" {piece}", "muted" if load is None else "")), width))
+    style = "muted" if load is None else ""
+    foot.extend(fit(row(Span(f" {line}", style)), width) for line in _wrapped(text, width - 2))
     events = event_rows(scene, width, height - len(foot))
     blank: list[Row] = [()] * (height - len(foot) - len(events))
     return [*events, *blank, *foot][:height]

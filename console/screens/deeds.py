@@ -17,9 +17,10 @@ from console.painters.heat import heat_top, map_groups
 from console.painters.nodes import detail_lines
 from console.screens.help import help_lines
 from console.screens.sheet import Sheet
-from console.view_models.nodes import FILTER_HINT
+from console.view_models.heat import METRICS
+from console.view_models.nodes import FILTER_HINT, SORTS
 from console.view_models.ring import MODES
-from console.view_models.scene import METRICS, SORTS, Panel, Scene
+from console.view_models.scene import Panel, Scene
 
 if TYPE_CHECKING:
     from console.screens.overview import Overview
@@ -197,7 +198,7 @@ class Deeds:
 
     def interval(self, step: int) -> None:
         interval_s = self._scene.choices.step_interval(step)
-        self._screen.console_app.set_interval(interval_s)
+        self._screen.console_app.change_interval(interval_s)
         self._screen.say(f"refresh every {interval_s:.2f} s")
 
     def ring_mode(self) -> None:

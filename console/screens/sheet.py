@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -15,7 +16,7 @@ from textual.widgets import Static
 class Sheet(ModalScreen[None]):
     """Scrolls; escape, q and enter close it. ``produce`` is asked again at each refresh."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar = [
         Binding("escape,q,enter,question_mark", "close", "Close", show=False),
         Binding("j", "down", "Down", show=False),
         Binding("k", "up", "Up", show=False),
