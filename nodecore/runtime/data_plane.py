@@ -8,7 +8,7 @@ flushed at the end of the wake-up, so that all answers of a wake-up leave in one
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from nodecore.doors.session import Session
 from nodecore.ids import Now
@@ -17,6 +17,9 @@ from nodecore.runtime.faulted import FaultedConnection, PipeClock
 from nodecore.table.interface import Table
 from transport.messages import Lane
 from transport.runtime.connection import Connection, Handler
+
+Connect: TypeAlias = Callable[[Callable[[], None], str], Session]
+"""Makes a session from its wake and the client's address."""
 
 CLIENT: Final = "client"
 """Caller of every client link, as faults name it."""
@@ -92,7 +95,7 @@ class ClientConnection:
     def _review(self) -> None:
         """Close, hold back or let go, as the session and the backlog demand."""
         if self.session.closing:
-            self._connection.close("closed by the session")
+            self._faulted.finish("closed by the session")
             return
         outstanding, unsent = self.session.outstanding, self._connection.unsent_bytes
         if not self._paused:
@@ -103,6 +106,10 @@ class ClientConnection:
             self._paused = False
             self._connection.resume_reading()
 
+    def finish(self, reason: str) -> None:
+        """Close after what was written."""
+        self._faulted.finish(reason)
+
     def on_writable_drained(self) -> None:
         """The backlog is gone: reading may go on."""
         if self._paused:
@@ -110,7 +117,7 @@ class ClientConnection:
 
     def on_closed(self, reason: str) -> None:
         """The connection is gone."""
-        self._faulted.ended = True
+        self._faulted.end()
         self._clients.forget(self)
 
 
@@ -126,24 +133,17 @@ class Clients:
         self.dirty: list[ClientConnection] = []
         self.open: dict[ClientConnection, None] = {}
 
-    def acceptor(
-        self, make_session: Callable[[Callable[[], None]], Session]
-    ) -> Callable[[Connection], Handler | None]:
-        """What a listener calls for each connection; ``make_session`` is given the session's wake."""
+    def acceptor(self, connect: Connect) -> Callable[[Connection], Handler | None]:
+        """What a listener calls for each connection."""
 
         def accept(connection: Connection) -> Handler:
-            return self.add(connection, make_session)
+            client = ClientConnection(self, connection)
+            peer = f"{connection.peer[0]}:{connection.peer[1]}"
+            client.session = connect(client.wake, peer)
+            self.open[client] = None
+            return client
 
         return accept
-
-    def add(
-        self, connection: Connection, make_session: Callable[[Callable[[], None]], Session]
-    ) -> ClientConnection:
-        """Serve a connection by a new session."""
-        client = ClientConnection(self, connection)
-        client.session = make_session(client.wake)
-        self.open[client] = None
-        return client
 
     def forget(self, client: ClientConnection) -> None:
         """A connection ended."""
@@ -164,4 +164,4 @@ class Clients:
         """Close every connection after what was written."""
         for client in list(self.open):
             client.flush()
-            client._connection.close(reason)  # noqa: SLF001 - the other half of one thing
+            client.finish(reason)

@@ -17,17 +17,17 @@ from typing import Final, final
 
 import trio
 
+from nodecore import __version__
+from nodecore.config import NodeConfig
 from nodecore.doors.http import HttpSession
-from nodecore.doors.resp import RespSession
-from nodecore.doors.session import Session
+from nodecore.doors.resp import RespDoor
 from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Severity, Stop
 from nodecore.ids import NodeId, Now
 from nodecore.limits import CONNECTIONS_MAX, TICK_S
 from nodecore.node import Node
 from nodecore.runtime.clock import read_now
 from nodecore.runtime.credentials import NodeIdentity
-from nodecore.runtime.data_plane import Clients
-from nodecore.runtime.event_log import EventLog
+from nodecore.runtime.data_plane import Clients, Connect
 from nodecore.runtime.faulted import PipeClock
 from nodecore.runtime.metrics import render
 from nodecore.runtime.native_door import NativeDoor
@@ -39,6 +39,16 @@ from transport.runtime.poller import Poller
 _YIELD_S: Final = 0.005
 """Trio gets a turn at least this often under load: its tasks here are only signals and shutdown."""
 _DRAIN_S: Final = 2.0
+_RESP_FULL: Final = b"-ERR max number of clients reached\r\n"
+_HTTP_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+_LEVELS: Final = {
+    Severity.INFO: logging.INFO,
+    Severity.NOTICE: logging.INFO,
+    Severity.WARNING: logging.WARNING,
+    Severity.ERROR: logging.ERROR,
+}
 _PROCESS_FIGURES_S: Final = 1.0
 
 
@@ -58,8 +68,7 @@ class Driver:
         self.node_id: NodeId = identity.node_id
         self.now = read_now()
         self.poller = Poller()
-        self.clock = PipeClock(node.fault_board, rng)
-        self.event_log = EventLog(identity.node_id, log)
+        self.clock = PipeClock(node.fault_board, rng.getrandbits(64))
         self.identity = identity
         self._records = records
         self._log = log
@@ -68,7 +77,7 @@ class Driver:
             self.poller, self.clock, node.fault_board, identity, node, rng, self.now
         )
         self.native = NativeDoor(self)
-        self._board_version = -1
+        self._board_changes = -1
         self._tick_at_s = 0.0
         self._figures_at_s = 0.0
         self._due_s = math.inf
@@ -86,20 +95,20 @@ class Driver:
             OSError: an address is in use or can't be bound; the text names it.
         """
         self._listen_native(native)
-        config = self.node.config
         if resp:
-            self._listen_clients(
-                resp,
-                lambda wake: RespSession(self.node, wake, config.resp_cluster),
-                lambda: b"-ERR max number of clients reached\r\n",
+            door = RespDoor(
+                self.node,
+                resp_cluster=self.node.config.resp_cluster,
+                password=self.identity.secret or b"",
+                version=__version__,
             )
+            self._listen_clients(resp, door.connect, lambda: _RESP_FULL)
         if http:
+            names = _host_names(self.node.config)
             self._listen_clients(
                 http,
-                lambda wake: HttpSession(self.node, wake, self._metrics, _host_names(http)),
-                lambda: (
-                    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-                ),
+                lambda wake, _peer: HttpSession(self.node, wake, self._metrics, names),
+                lambda: _HTTP_FULL,
             )
 
     def _listen_native(self, address: str) -> None:
@@ -111,14 +120,9 @@ class Driver:
             ),
         )
 
-    def _listen_clients(
-        self,
-        address: str,
-        make_session: Callable[[Callable[[], None]], Session],
-        refusal: Callable[[], bytes],
-    ) -> None:
+    def _listen_clients(self, address: str, connect: Connect, refusal: Callable[[], bytes]) -> None:
         host, port = _split(address)
-        accept = self.clients.acceptor(make_session)
+        accept = self.clients.acceptor(connect)
         self._bind(
             address,
             lambda: self.poller.listen(
@@ -212,9 +216,9 @@ class Driver:
         due_s = self._tick_at_s
         for at in (
             self.node.next_timer_at(),
-            self.links.next_at(),
-            self.native.next_at(),
-            self.clock.next_at(),
+            self.links.next_at_s(),
+            self.native.next_at_s(),
+            self.clock.next_at_s(),
         ):
             if at is not None and at < due_s:
                 due_s = at
@@ -222,8 +226,8 @@ class Driver:
 
     def _tick(self, now: Now) -> None:
         board = self.node.fault_board
-        if board.version != self._board_version:
-            self._board_version = board.version
+        if board.changes != self._board_changes:
+            self._board_changes = board.changes
             self.links.apply_faults()
         if now.mono_s >= self._figures_at_s:
             self._figures_at_s = now.mono_s + _PROCESS_FIGURES_S
@@ -241,7 +245,7 @@ class Driver:
             session = link.session
             if session is not None and session.statistics_due(now):
                 session.push_statistics(self.node.statistics(now), now)
-                session.push_events(self.event_log.after(session.events_after))
+                session.push_events(self.node.event_ring.after(session.events_after))
                 link.wake()
         if self.on_ready is not None and self.node.ready():
             on_ready, self.on_ready = self.on_ready, None
@@ -256,7 +260,7 @@ class Driver:
         elif isinstance(effect, Persist):
             self._persist(effect)
         elif isinstance(effect, Emit):
-            self.event_log.add(effect, self.now)
+            self._log.log(_LEVELS[effect.severity], "%s: %s", effect.kind, effect.text)
         elif isinstance(effect, SetPeers):
             if self.node.cluster_id:
                 self.identity.cluster_id = self.node.cluster_id
@@ -271,7 +275,7 @@ class Driver:
         except OSError as error:
             # A promise that was not kept on disk must never be answered.
             text = f"can't write {effect.name} under {self.node.config.data_dir}: {error}"
-            self.event_log.add(Emit("disk.failed", text, Severity.ERROR), self.now)
+            self.node.emit(Emit("disk.failed", text, Severity.ERROR))
             self.stop = Stop(text, 1)
 
     async def _shut_down(self) -> None:
@@ -293,8 +297,7 @@ def _split(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _host_names(address: str) -> frozenset[str]:
-    """Values of the Host header that the HTTP door accepts."""
-    host, port = _split(address)
-    names = {host, "localhost", "127.0.0.1", "[::1]"}
-    return frozenset({f"{name}:{port}" for name in names} | names)
+def _host_names(config: NodeConfig) -> tuple[str, ...]:
+    """Values of the Host header, beside the loopback ones, that the HTTP door accepts."""
+    addresses = [config.bind] if config.advertise is None else [config.bind, config.advertise]
+    return tuple(entry.http for entry in addresses if entry.http)

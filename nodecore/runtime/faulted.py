@@ -1,28 +1,26 @@
 """Bytes of one connection on their way through the faults of its link.
 
-Every connection of a node, to a client or to a peer, has a pipe each way. While no fault matches,
-bytes bypass the pipes; otherwise they wait there until their time. Held bytes are pumped at the end
-of each wake-up and at the earliest deadline of any pipe. Decisions are the pipes'
-(``transport.faults``); this file moves bytes.
+Every connection of a node, to a client or to a peer, has a pipe each way. While no fault is active
+on the node, bytes bypass the pipes; otherwise they wait there until their time. Held bytes are
+pumped at the end of each wake-up and at the earliest deadline of any pipe; a change of the faults
+makes every pipe look. Decisions are the pipes' (``transport.faults``); this file moves bytes.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import final
 
-from transport.faults import FaultBoard, FaultPipe
-
+from transport.faults import DOWN, RESET, UP, FaultBoard, FaultPipe, link_rng
 from transport.messages import Lane
-from transport.runtime.poller import Connection
+from transport.runtime.connection import Connection
 
 
 @final
 class FaultedConnection:
     """A connection seen through its link's faults."""
 
-    __slots__ = ("_clock", "_deliver", "_inward", "_outward", "connection", "ended")
+    __slots__ = ("_clock", "_deliver", "_inward", "_outward", "_paused", "connection")
 
     def __init__(
         self,
@@ -35,91 +33,135 @@ class FaultedConnection:
         self._outward, self._inward = pipes
         self._clock = clock
         self._deliver = deliver
-        self.ended = False
+        self._paused = False
+        clock.add(self)
 
     def write(self, data: bytes) -> None:
         """Send now, or when the faults let it."""
-        if self._clock.quiet and self._outward.idle:
+        clock = self._clock
+        if clock.quiet or self._outward.idle(clock.now_s):
             self.connection.write(data)
             return
-        self._outward.push(data, self._clock.now_s)
-        self._clock.hold(self)
+        self._outward.push(data, clock.now_s)
+        clock.hold(self)
 
     def received(self, data: bytes) -> None:
         """Take what the socket gave; delivered now, or when the faults let it."""
-        if self._clock.quiet and self._inward.idle:
+        clock = self._clock
+        if clock.quiet or self._inward.idle(clock.now_s):
             self._deliver(data)
             return
-        self._inward.push(data, self._clock.now_s)
-        self._clock.hold(self)
+        self._inward.push(data, clock.now_s)
+        clock.hold(self)
+        if self._inward.full and not self._paused:
+            self._paused = True
+            self.connection.pause_reading()
 
     def pump(self, now_s: float) -> float | None:
         """Move what is due; returns when something held is due next, None when nothing is held."""
-        if self.ended:
-            return None
         for data in self._outward.pop(now_s):
             self.connection.write(data)
         for data in self._inward.pop(now_s):
-            if not self.ended:
-                self._deliver(data)
+            self._deliver(data)
         for pipe in (self._outward, self._inward):
             verdict = pipe.closing(now_s)
-            if verdict is not None and not self.ended:
-                self.ended = True
-                if verdict == "reset":
-                    self.connection.abort()
+            if verdict is not None:
+                self.end()
+                if verdict == RESET:
+                    self.connection.abort("reset by a fault")
                 else:
-                    self.connection.close()
+                    self.connection.close("closed by a fault")
                 return None
-        times = [at for pipe in (self._outward, self._inward) if (at := pipe.next_at()) is not None]
-        return min(times) if times else None
+        if self._paused and not self._inward.full:
+            self._paused = False
+            self.connection.resume_reading()
+        times = [
+            at_s for pipe in (self._outward, self._inward) if (at_s := pipe.next_at_s()) is not None
+        ]
+        return min(times, default=None)
+
+    def finish(self, reason: str) -> None:
+        """Close after everything that was written, the held bytes included."""
+        clock = self._clock
+        if clock.quiet or self._outward.idle(clock.now_s):
+            self.end()
+            self.connection.close(reason)
+            return
+        self._outward.finish(clock.now_s)
+        clock.hold(self)
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self._clock.forget(self)
 
 
 @final
 class PipeClock:
-    """Which faulted connections hold bytes, and when they are due."""
+    """All faulted connections of a node: which hold bytes, and when these are due."""
 
-    def __init__(self, board: FaultBoard, rng: random.Random) -> None:
+    def __init__(self, board: FaultBoard, seed: int) -> None:
         self._board = board
-        self._rng = rng
+        self._seed = seed
+        self._ordinal = 0
+        self._changes = board.changes
+        self._open: dict[FaultedConnection, None] = {}
         self._held: dict[FaultedConnection, float] = {}
         self.quiet = True
-        """No fault is active on this node: the fast path may skip the pipes."""
+        """No fault is active on this node and nothing is held: the pipes may be skipped."""
         self.now_s = 0.0
 
     def pipes(
-        self, caller: str, callee: str, lane: Lane | None, *, calling: bool
+        self, caller: str, callee: str, lane: Lane, *, calling: bool
     ) -> tuple[FaultPipe, FaultPipe]:
-        """(outward, inward) pipes of a connection; ``calling``: this node is the caller."""
-        upward = FaultPipe(self._board, caller, callee, "up", lane, self._rng)
-        downward = FaultPipe(self._board, caller, callee, "down", lane, self._rng)
+        """(outward, inward) pipes of a new connection; ``calling``: this node is the caller."""
+        self._ordinal += 1
+        upward, downward = (
+            FaultPipe(
+                self._board,
+                caller,
+                callee,
+                direction,
+                lane,
+                link_rng(self._seed, caller, callee, direction, self._ordinal),
+            )
+            for direction in (UP, DOWN)
+        )
         return (upward, downward) if calling else (downward, upward)
 
+    def add(self, connection: FaultedConnection) -> None:
+        """A connection opened."""
+        self._open[connection] = None
+
+    def forget(self, connection: FaultedConnection) -> None:
+        """A connection ended."""
+        self._open.pop(connection, None)
+        self._held.pop(connection, None)
+
     def begin_turn(self, now_s: float) -> None:
-        """Note the time and whether any fault is active."""
+        """Note the time, and let every pipe look when the faults have changed."""
         self.now_s = now_s
-        self.quiet = self._board.quiet and not self._held
+        board = self._board
+        if board.changes != self._changes:
+            self._changes = board.changes
+            self._held = dict.fromkeys(self._open, now_s)
+        self.quiet = not len(board) and not self._held
 
     def hold(self, connection: FaultedConnection) -> None:
-        """A pipe of this connection took bytes."""
-        self._held.setdefault(connection, self.now_s)
-
-    def watch(self, connection: FaultedConnection) -> None:
-        """Look at this connection at the next pump: a fault may want it closed."""
-        self._held.setdefault(connection, self.now_s)
+        """A pipe of this connection has something to do."""
+        self._held[connection] = self.now_s
 
     def pump(self, now_s: float) -> None:
         """Move everything that is due."""
         self.now_s = now_s
-        if not self._held:
-            return
-        for connection in list(self._held):
-            at = connection.pump(now_s)
-            if at is None:
+        for connection, due_s in list(self._held.items()):
+            if due_s > now_s or connection not in self._held:
+                continue
+            at_s = connection.pump(now_s)
+            if connection not in self._open or at_s is None:
                 self._held.pop(connection, None)
             else:
-                self._held[connection] = at
+                self._held[connection] = at_s
 
-    def next_at(self) -> float | None:
+    def next_at_s(self) -> float | None:
         """When :meth:`pump` has something to do."""
-        return min(self._held.values()) if self._held else None
+        return min(self._held.values(), default=None)

@@ -12,8 +12,9 @@ from nodecore.doors.native import NativeSession
 from nodecore.ids import NodeId
 from nodecore.runtime.data_plane import CLIENT
 from nodecore.runtime.faulted import FaultedConnection
+from transport.events import Ended, Established, Received
 from transport.messages import Lane, Message, Role
-from transport.protocol import Ended, Established, LinkProtocol, Received
+from transport.protocol import LinkProtocol
 from transport.runtime.connection import Connection, Handler
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class NativeConnection:
         if output:
             self._queue(output)
 
-    def next_at(self) -> float | None:
+    def next_at_s(self) -> float | None:
         """When :meth:`on_time` is due."""
         return None if self._ended else self._protocol.deadline_s()
 
@@ -148,7 +149,7 @@ class NativeConnection:
     def on_closed(self, reason: str) -> None:
         """The socket is gone."""
         self._ended = True
-        self._faulted.ended = True
+        self._faulted.end()
         self._door.forget(self)
 
     def _end(self, reason: str) -> None:
@@ -193,11 +194,11 @@ class NativeDoor:
     def on_time(self, now_s: float) -> None:
         """Run due deadlines."""
         for link in list(self._open):
-            at = link.next_at()
+            at = link.next_at_s()
             if at is not None and at <= now_s:
                 link.on_time(now_s)
 
-    def next_at(self) -> float | None:
+    def next_at_s(self) -> float | None:
         """The earliest deadline."""
-        times = [at for link in self._open if (at := link.next_at()) is not None]
+        times = [at for link in self._open if (at := link.next_at_s()) is not None]
         return min(times) if times else None

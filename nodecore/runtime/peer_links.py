@@ -11,14 +11,14 @@ import random
 from collections.abc import Mapping
 from typing import Final, Protocol, final
 
-from transport.faults import FaultBoard
-
 from nodecore.effects import Send
 from nodecore.ids import NodeId, Now
 from nodecore.runtime.credentials import NodeIdentity
 from nodecore.runtime.faulted import FaultedConnection, PipeClock
 from transport.backoff import Backoff
 from transport.errors import ConnectFailed
+from transport.events import Ended, Established, Received
+from transport.faults import FaultBoard
 from transport.messages import (
     Accepted,
     Ack,
@@ -35,7 +35,7 @@ from transport.messages import (
     Role,
     TopologyDocument,
 )
-from transport.protocol import Ended, Established, LinkProtocol, Received
+from transport.protocol import LinkProtocol
 from transport.runtime.connection import Connection, Handler
 from transport.runtime.dial import Dial
 from transport.runtime.poller import Poller
@@ -94,7 +94,7 @@ class DialledLink:
         """Dial now, unless a fault cuts the way."""
         self.retry_at_s = None
         links = self._links
-        if links.board.refuses(links.identity.node_id, self.peer, self.lane):
+        if links.refuses(self.peer, self.lane):
             self._retry("cut by a fault")
             return
         host, _, port = self.address.rpartition(":")
@@ -195,7 +195,7 @@ class DialledLink:
                     return
             self._answer(protocol)
 
-    def next_at(self) -> float | None:
+    def next_at_s(self) -> float | None:
         """When :meth:`on_time` has something to do."""
         if self.retry_at_s is not None:
             return self.retry_at_s
@@ -215,7 +215,7 @@ class DialledLink:
         faulted, self._faulted, self._protocol = self._faulted, None, None
         self._buffer.clear()
         if faulted is not None:
-            faulted.ended = True
+            faulted.end()
             faulted.connection.abort(reason)
         if not self._ended:
             self._retry(reason)
@@ -301,6 +301,10 @@ class PeerLinks:
         if self._incoming.get((peer, lane)) is path:
             del self._incoming[(peer, lane)]
 
+    def refuses(self, peer: NodeId, lane: Lane) -> bool:
+        """Whether a fault forbids this link."""
+        return self.board.refuses(self.identity.node_id, peer, lane, self.rng)
+
     def flush(self) -> None:
         """Write every frame of the wake-up."""
         while self.pending:
@@ -311,19 +315,19 @@ class PeerLinks:
     def on_time(self, now_s: float) -> None:
         """Run the deadlines of all links."""
         for link in list(self._dialled.values()):
-            at = link.next_at()
+            at = link.next_at_s()
             if at is not None and at <= now_s:
                 link.on_time(now_s)
 
-    def next_at(self) -> float | None:
+    def next_at_s(self) -> float | None:
         """The earliest of their deadlines."""
-        times = [at for link in self._dialled.values() if (at := link.next_at()) is not None]
+        times = [at for link in self._dialled.values() if (at := link.next_at_s()) is not None]
         return min(times) if times else None
 
     def apply_faults(self) -> None:
         """End the links that a fault cuts; they are dialled again once it is gone."""
         for link in self._dialled.values():
-            if self.board.refuses(self.identity.node_id, link.peer, link.lane):
+            if self.refuses(link.peer, link.lane):
                 link.cut()
 
     def close(self) -> None:
