@@ -1,0 +1,234 @@
+"""The operator's verbs: one table of names, checked arguments, plain results.
+
+Verbs arrive from consoles, the command line and the HTTP door. Each answers with plain data, or
+with a code and a text that says what to do. What a verb sets in motion (a change of the topology, a
+flush) may end later; the callback then carries the outcome. Faults need ``enable_chaos``.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from nodecore.doors.session import OnOutcome
+from nodecore.effects import Stop
+from nodecore.errors import Code
+from nodecore.ids import NodeId, Now
+from nodecore.limits import EVENTS_KEPT, KEY_BYTES_MAX
+from nodecore.node_changes import preview_change
+from nodecore.node_faults import fault_add, fault_heal, fault_list, fault_remove, fault_renew
+from nodecore.requests import Done, Failed, Flush, Outcome
+
+if TYPE_CHECKING:
+    from nodecore.node import Node
+
+Arguments: TypeAlias = Mapping[str, object]
+Verb: TypeAlias = Callable[["Node", Arguments, OnOutcome, Now], Outcome | None]
+
+
+class BadArgument(ValueError):  # noqa: N818 - the name says what it is
+    """An argument is missing or wrong; the text names it."""
+
+
+def run_verb(
+    node: Node, verb: str, arguments: Arguments, on_outcome: OnOutcome, now: Now
+) -> Outcome | None:
+    """Run a verb, see ``Backend.admin``."""
+    function = VERBS.get(verb)
+    if function is None:
+        return Failed(Code.BAD_REQUEST, f"no verb {verb!r}: there are {', '.join(sorted(VERBS))}")
+    try:
+        return function(node, arguments, on_outcome, now)
+    except BadArgument as error:
+        return Failed(Code.BAD_REQUEST, f"{verb}: {error}")
+
+
+def text_argument(arguments: Arguments, name: str, default: str | None = None) -> str:
+    """A text argument; required without a default."""
+    value = arguments.get(name, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise BadArgument(f"{name} must be a text")
+    return value
+
+
+def number_argument(
+    arguments: Arguments, name: str, default: float, low: float, high: float
+) -> float:
+    """A number within bounds."""
+    value = arguments.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadArgument(f"{name} must be a number")
+    if not low <= value <= high:
+        raise BadArgument(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
+    return float(value)
+
+
+def key_argument(arguments: Arguments) -> bytes:
+    """``key`` as bytes or text."""
+    value = arguments.get("key")
+    if isinstance(value, str):
+        value = value.encode()
+    if not isinstance(value, bytes) or len(value) > KEY_BYTES_MAX:
+        raise BadArgument(f"key must be bytes or a text of at most {KEY_BYTES_MAX} bytes")
+    return value
+
+
+def _statistics(node: Node, _arguments: Arguments, _on: OnOutcome, now: Now) -> Outcome:
+    return Done(node.statistics(now).to_plain())
+
+
+def _status(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
+    """The cluster as this node sees it; figures of other nodes are theirs to tell."""
+    topology = node.chain.document
+    if topology is None:
+        return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
+    members = [
+        {
+            "id": str(member.node_id),
+            "status": node.member_status(member.node_id),
+            "native": member.addresses.native,
+            "resp": member.addresses.resp,
+            "http": member.addresses.http,
+            "zone": member.zone,
+            "voter": member.voter,
+        }
+        for member in topology.all_members
+    ]
+    return Done(
+        {
+            "cluster_id": topology.cluster_id,
+            "epoch": int(topology.epoch),
+            "state": "joint" if topology.joint else "stable",
+            "node_id": str(node.node_id),
+            "ready": node.ready(),
+            "members": members,
+        }
+    )
+
+
+def _topology(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
+    if node.chain.document is None:
+        return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
+    return Done(node.chain.document.to_plain())
+
+
+def _events(node: Node, arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
+    after = int(number_argument(arguments, "after", 0, -1, 2**53))
+    count = int(number_argument(arguments, "count", 100, 1, EVENTS_KEPT))
+    records = node.event_ring.after(max(0, after), count)
+    return Done({"events": [record.to_plain() for record in records]})
+
+
+def _locate(node: Node, arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
+    key = key_argument(arguments)
+    slot = node.table.slot_of(key)
+    owners = node.owners(slot)
+    return Done(
+        {
+            "key": base64.b64encode(key).decode(),
+            "slot": slot,
+            "owners": [str(owner) for owner in owners],
+            "live": [node.is_live(owner) for owner in owners],
+            "epoch": int(node.epoch()),
+        }
+    )
+
+
+def _flush(node: Node, _arguments: Arguments, on_outcome: OnOutcome, now: Now) -> Outcome | None:
+    return node.submit(Flush(), on_outcome, now)
+
+
+def _breaker_force(node: Node, arguments: Arguments, _on: OnOutcome, now: Now) -> Outcome:
+    peer = NodeId(text_argument(arguments, "peer"))
+    complaint = node.breakers.force(peer, text_argument(arguments, "state"), now)
+    if complaint:
+        return Failed(Code.BAD_REQUEST, f"breaker.force: {complaint}")
+    return Done({"peer": str(peer), "state": str(node.breakers.state(peer))})
+
+
+def _shutdown(node: Node, arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
+    reason = text_argument(arguments, "reason", "an operator asked for it")
+    node.clock.close()
+    node.add_effect(Stop(reason))
+    return Done({"stopping": True})
+
+
+def _preview(node: Node, arguments: Arguments, _on: OnOutcome, now: Now) -> Outcome:
+    kind = text_argument(arguments, "kind", "join")
+    node_id = text_argument(arguments, "node_id", "")
+    count = int(number_argument(arguments, "count", 1, 1, 64))
+    return preview_change(node, kind, node_id, count, now)
+
+
+def _change_add(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
+    """A node is added by starting it with ``join``: this says where it should knock."""
+    topology = node.chain.document
+    if topology is None:
+        return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
+    if topology.joint:
+        return Failed(Code.CHANGE_RUNNING, "another change is running", 1.0)
+    join = [m.addresses.native for m in topology.members if node.is_live(m.node_id)]
+    return Done({"cluster_id": topology.cluster_id, "epoch": int(topology.epoch), "join": join})
+
+
+def _change_leave(
+    node: Node, arguments: Arguments, on_outcome: OnOutcome, now: Now
+) -> Outcome | None:
+    node_id = NodeId(text_argument(arguments, "node_id", str(node.node_id)))
+    return node.topology_changes.admission.request_leave(node_id, on_outcome, now)
+
+
+def _change_remove(
+    node: Node, arguments: Arguments, on_outcome: OnOutcome, now: Now
+) -> Outcome | None:
+    return node.topology_changes.admission.request_remove(
+        NodeId(text_argument(arguments, "node_id")), on_outcome, now
+    )
+
+
+def _change_cancel(
+    node: Node, _arguments: Arguments, on_outcome: OnOutcome, now: Now
+) -> Outcome | None:
+    return node.topology_changes.admission.cancel(on_outcome, now)
+
+
+def _change_status(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
+    topology = node.chain.document
+    change = topology.change if topology is not None else None
+    progress = node.change_progress()
+    return Done(
+        {
+            "state": "stable" if change is None else "joint",
+            "kind": "" if change is None else change.kind,
+            "node_id": "" if change is None else str(change.node_id),
+            "coordinator": "" if change is None else str(change.coordinator),
+            "slots_total": 0 if progress is None else progress.slots_total,
+            "slots_done": 0 if progress is None else progress.slots_done,
+            "reason": "" if progress is None else progress.reason,
+        }
+    )
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "breaker.force": _breaker_force,
+    "change.add": _change_add,
+    "change.cancel": _change_cancel,
+    "change.leave": _change_leave,
+    "change.preview": _preview,
+    "change.remove": _change_remove,
+    "change.status": _change_status,
+    "events": _events,
+    "fault.add": fault_add,
+    "fault.heal": fault_heal,
+    "fault.list": fault_list,
+    "fault.remove": fault_remove,
+    "fault.renew": fault_renew,
+    "flush": _flush,
+    "locate": _locate,
+    "shutdown": _shutdown,
+    "statistics": _statistics,
+    "status": _status,
+    "topology": _topology,
+}

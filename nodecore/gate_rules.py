@@ -1,0 +1,46 @@
+"""What the gate of this node may answer: the rules of design, applied to the table.
+
+The gate serves hits of plain eventual keyspaces at R=1 in slots that this node owns and whose copies
+are complete; inline writes only where no other node holds a copy and this node's clock may be
+trusted with versions. Any change of the rules swaps the gate for an empty one; the sweep refills it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nodecore.routing import Routing
+from nodecore.table.interface import SLOT_READ, SLOT_SOLE, Table
+
+_WITHOUT_SOLE = bytes(flag & ~SLOT_SOLE & 0xFF for flag in range(256))
+assert _WITHOUT_SOLE[SLOT_READ | SLOT_SOLE] == SLOT_READ
+
+
+class GateRules:
+    """Keeps the table's slots, guard and generation in step with the node."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._flags = b""
+        self._guard: tuple[tuple[bytes, ...], bool] | None = None
+        self._generation = 0
+        self._flushes = -1
+
+    def refresh(
+        self, routing: Routing, unfilled: Sequence[bool] | None, *, may_coordinate: bool
+    ) -> None:
+        """Apply the rules as they are now; cheap when nothing has changed."""
+        flags = routing.gate_flags(unfilled)
+        if not may_coordinate:
+            # An inline write draws a version: without a sound clock it takes the long way.
+            flags = flags.translate(_WITHOUT_SOLE)
+        guard = (tuple(routing.guarded_prefixes), routing.default_plain)
+        flushes = routing.topology.flushes
+        if guard != self._guard or flushes != self._flushes:
+            self._guard, self._flushes = guard, flushes
+            self._table.set_guard(guard[0], guard[1])
+            self._generation += 1
+            self._table.open_gate(self._generation)
+        if flags != self._flags:
+            self._flags = flags
+            self._table.set_slots(flags)

@@ -1,0 +1,525 @@
+"""A cache node as a state machine: requests, messages and timers in; replies and effects out.
+
+It composes the rooms (chain of topologies, membership, replication, topology changes, storage, heat,
+breakers) and routes between them. It has no rules of its own and no I/O: whoever drives it (the
+process or the simulation) executes the effects in order. Everything happens within a *wake-up*:
+inputs, then :meth:`Node.end_of_turn`, then :meth:`Node.take_effects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Final
+
+from nodecore.admin import run_verb
+from nodecore.config import NodeConfig
+from nodecore.consensus.chain import Chain, ChainPorts
+from nodecore.consensus.outcome import ProposalOutcome, ProposalResult
+from nodecore.doors.session import OnOutcome
+from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Severity, Stop
+from nodecore.errors import Code
+from nodecore.event_ring import EventRing
+from nodecore.founding import first_document, own_member
+from nodecore.gate_rules import GateRules
+from nodecore.heat.counter import HeatCounter
+from nodecore.ids import SLOTS_COUNT, Epoch, Incarnation, NodeId, Now
+from nodecore.limits import TICK_S
+from nodecore.membership.members import Status
+from nodecore.membership.membership import Membership
+from nodecore.membership.ports import MembershipPorts
+from nodecore.membership.settings import MembershipSettings
+from nodecore.node_faults import clock_skew_ms
+from nodecore.node_messages import on_control, on_data
+from nodecore.node_statistics import Recorder, snapshot
+from nodecore.node_tick import Ticker
+from nodecore.placement.hashing import node_tag
+from nodecore.placement.policies import propose_flush
+from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.topology import Topology
+from nodecore.placement.voters import voter_sets
+from nodecore.replication.change_ports import ChangePorts
+from nodecore.replication.coordinator import Coordinator, CoordinatorPorts
+from nodecore.replication.migration import TopologyChanges
+from nodecore.replication.versions import MARK_RECORD, HybridClock
+from nodecore.requests import Done, Failed, Flush, KeyCount, Outcome, Request, Unknown
+from nodecore.resilience.breakers import LinkBreakers
+from nodecore.routing import Peers, Routing
+from nodecore.statistics import ChangeProgress, NodeStatistics
+from nodecore.storage.memory import Store
+from nodecore.table.interface import Table
+from nodecore.timers import Timers
+from transport.codec import pack_plain
+from transport.faults import FaultBoard
+from transport.messages import Lane, Message
+
+INCARNATION_RECORD: Final = "incarnation"
+SEED_PREFIX: Final = "seed:"
+"""Members that are known by address only, until a document names them."""
+
+
+class Node:
+    """One node.
+
+    Args:
+        config: what it was told.
+        store: its entries; the table in it is served by the gate.
+        rng: source of all its randomness.
+        now: the moment of its birth.
+        persisted: its records from an earlier life, by name, as plain data.
+
+    Raises:
+        InvalidTopology: a record of the chain is damaged.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        store: Store,
+        rng: Random,
+        now: Now,
+        persisted: Mapping[str, object],
+    ) -> None:
+        self.config = config
+        self._id = NodeId(config.node_id)
+        self.store = store
+        self.now = now
+        self.timers = Timers()
+        self.fault_board = FaultBoard()
+        self.event_ring = EventRing(self._id)
+        self.recorder = Recorder(now)
+        self.routing: Routing | None = None
+        self._effects: list[Effect] = []
+        self._peers_sent: tuple[tuple[NodeId, str], ...] | None = None
+        self._been_ready = False
+        self._slot_counts = (0, 0)
+        known = persisted.get(INCARNATION_RECORD, 0)
+        self.incarnation = Incarnation((known if isinstance(known, int) else 0) + 1)
+        self._persist(INCARNATION_RECORD, self.incarnation)
+        mark = persisted.get(MARK_RECORD, 0)
+        self.clock = HybridClock(
+            store.table, node_tag(self._id), self._persist, mark if isinstance(mark, int) else 0
+        )
+        self.breakers = LinkBreakers(config.slow_call_ms, Random(rng.random()), self._on_breaker)
+        self._compose(config, rng)
+        self.chain.restore(persisted, now)
+
+    def _compose(self, config: NodeConfig, rng: Random) -> None:
+        ports = ChainPorts(self.send, self._persist, self.emit, self._on_document)
+        self.chain = Chain(self._id, ports, self.timers, Random(rng.random()))
+        self.membership = Membership(
+            self._id,
+            self.incarnation,
+            MembershipPorts(
+                self.send,
+                self.emit,
+                self.epoch,
+                self.chain.hear_epoch,
+                self._on_status_change,
+                self._on_incarnation,
+            ),
+            self.timers,
+            Random(rng.random()),
+            MembershipSettings(
+                probe_interval_s=config.probe_interval_s,
+                probe_timeout_s=config.probe_timeout_s,
+                suspicion_multiplier=config.suspicion_multiplier,
+            ),
+        )
+        self.peers = Peers(self._id, self.membership.is_live, self.breakers.allows)
+        self.coordinator = Coordinator(
+            CoordinatorPorts(
+                self._id,
+                self.incarnation,
+                self.store,
+                self.clock,
+                self.peers,
+                self.breakers,
+                self.timers,
+                Random(rng.random()),
+                config.operation_timeout_s,
+                self.send,
+            ),
+            self._is_filled,
+            self._load_hint,
+        )
+        self.heat = HeatCounter(self.table.slot_of)
+        self.coordinator.on_write = self.heat.note_writes
+        self.topology_changes = TopologyChanges(
+            self._change_ports(), self.store, self.timers, own_member(config), config.down_grace_s
+        )
+        self._gate = GateRules(self.table)
+        self._ticker = Ticker(self)
+        self.store.owner_decides = self._decides_evictions
+
+    def _change_ports(self) -> ChangePorts:
+        return ChangePorts(
+            node_id=self._id,
+            send=self.send,
+            request=lambda peer, message, on_end, now: self.coordinator.calls.request(
+                peer, message, on_end, now
+            ),
+            propose=self.chain.propose,
+            learn=self.chain.learn,
+            is_live=self.is_live,
+            is_failed=lambda node: self.membership.status(node) is Status.FAILED,
+            emit=self.emit,
+            stop=lambda reason, exit_code: self.add_effect(Stop(reason, exit_code)),
+            on_filled=lambda now: self.refresh_gate(now),
+            heat=lambda slot: float(self.heat.bands[slot * len(self.heat.bands) // SLOTS_COUNT]),
+        )
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def start(self, now: Now) -> None:
+        """Begin: take up an earlier life, found a cluster, or ask to join one."""
+        self.now = now
+        document = self.chain.document
+        if document is not None:
+            self._on_document(document, None, now)
+        else:
+            founding = first_document(self.config)
+            if founding is not None:
+                self._founding = True
+                self.chain.start(founding, now)
+            else:
+                self._set_peers()
+                self.topology_changes.join(
+                    tuple(peer for peer, _address in self._seed_addresses()), now
+                )
+        self.topology_changes.start(now)
+        self._tick(now)
+
+    _founding = False
+
+    def _tick(self, now: Now) -> None:
+        self.timers.schedule(now.mono_s + TICK_S, self._tick)
+        self._ticker.tick(now)
+
+    # -- inputs of the driver ------------------------------------------------------------------
+
+    def on_message(self, peer: NodeId, stream: int, lane: Lane, message: Message, now: Now) -> None:
+        """A message from a peer's link."""
+        self.now = now
+        if lane is Lane.DATA:
+            on_data(self, peer, stream, message, now)
+        else:
+            on_control(self, peer, stream, message, now)
+
+    def on_link(self, peer: NodeId, lane: Lane, up: bool, now: Now, reason: str = "") -> None:
+        """A link has come up or gone down (or could not be dialled)."""
+        self.now = now
+        if lane is Lane.DATA:
+            was = self.peers.linked(peer)
+            self.peers.on_link(peer, up)
+            if not up:
+                self.coordinator.calls.on_link_down(peer, reason, now)
+                self.topology_changes.on_unreachable(peer, now)
+            if was != up:
+                word = "up" if up else "down"
+                detail = f": {reason}" if reason else ""
+                self.emit(Emit(f"link.{word}", f"data link to {peer} is {word}{detail}"))
+        if not up and self._been_ready:
+            self.membership.hint_unreachable(peer, now, refused="refused" in reason.lower())
+
+    def on_undelivered(self, effect: Send, now: Now) -> None:
+        """A Send found no link: whatever waits for its answer fails at once."""
+        self.now = now
+        if effect.lane is Lane.DATA and effect.stream:
+            self.coordinator.calls.on_undelivered(effect.peer, effect.stream, now)
+
+    def on_timer(self, now: Now) -> None:
+        """Run what is due."""
+        self.now = now
+        self.timers.fire(now)
+
+    def next_timer_at(self) -> float | None:
+        """Monotonic seconds of the earliest deadline."""
+        return self.timers.next_at()
+
+    def end_of_turn(self, now: Now) -> None:
+        """Send what has collected for each peer during this wake-up."""
+        self.coordinator.flush(now)
+
+    def take_effects(self) -> list[Effect]:
+        """The effects since the last call, to be executed in order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def record_latency(self, kind: str, microseconds: int, count: int = 1) -> None:
+        """``count`` operations of ``kind`` (``read``, ``write``) took so long."""
+        self.recorder.record_latency(kind, microseconds, count)
+
+    def note_loop_lag(self, lag_ms: float) -> None:
+        """How late the driver was for a timer."""
+        self.recorder.note_loop_lag(lag_ms)
+        self.membership.on_loop_lag(lag_ms / 1e3, self.now)
+
+    def note_process(self, **figures: float) -> None:
+        """What the driver knows of the process: ``rss_bytes``, ``cpu_s``, ``connections``, ..."""
+        self.recorder.process.update(figures)
+
+    @property
+    def clock_skew_ms(self) -> int:
+        """What faults on the clock add to the wall clock that the driver reads."""
+        return clock_skew_ms(self.fault_board)
+
+    # -- Backend -------------------------------------------------------------------------------
+
+    @property
+    def node_id(self) -> NodeId:
+        """This node's id."""
+        return self._id
+
+    @property
+    def table(self) -> Table:
+        """Entries and gate."""
+        return self.store.table
+
+    @property
+    def cluster_id(self) -> str:
+        """Empty until a document is known."""
+        document = self.chain.document
+        return self.config.cluster_id if document is None else document.cluster_id
+
+    @property
+    def topology(self) -> Topology:
+        """The newest chosen document.
+
+        Raises:
+            LookupError: none is known yet; ``ready()`` says so beforehand.
+        """
+        if self.chain.document is None:
+            raise LookupError("this node knows no topology yet")
+        return self.chain.document
+
+    def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
+        """See ``Backend.submit``."""
+        if type(request) is KeyCount:
+            return Done(sum(self.store.live_count(slot) for slot in self._primary_slots()))
+        if type(request) is Flush:
+            return self._flush(on_outcome, now)
+        return self.coordinator.submit(request, on_outcome, now)
+
+    def _flush(self, on_outcome: OnOutcome, now: Now) -> Outcome | None:
+        document = self.chain.document
+        if document is None:
+            return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
+        proposal = propose_flush(document, self.clock.next(now).hlc)
+        self.chain.propose(proposal, partial(_answer_flush, on_outcome), now)
+        return None
+
+    def owners(self, slot: int) -> Sequence[NodeId]:
+        """Owners for reads; empty before a topology is known."""
+        return () if self.routing is None else self.routing.default[slot].owners
+
+    def is_live(self, node: NodeId) -> bool:
+        """Whether requests are routed there now."""
+        return self.peers.live(node)
+
+    def local_count(self, slot: int) -> int:
+        """Live keys of a slot here."""
+        return self.store.live_count(slot)
+
+    def local_keys(self, slot: int, count: int) -> list[bytes]:
+        """Up to ``count`` of them."""
+        return self.store.live_keys(slot, count)
+
+    def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
+        """Local keys in slots owned first by this node."""
+        return self.store.scan(cursor, count, self._is_primary)
+
+    def statistics(self, now: Now) -> NodeStatistics:
+        """A snapshot of this moment."""
+        return snapshot(self, self.recorder, now)
+
+    def admin(
+        self, verb: str, arguments: Mapping[str, object], on_outcome: OnOutcome, now: Now
+    ) -> Outcome | None:
+        """See ``nodecore.admin``."""
+        return run_verb(self, verb, arguments, on_outcome, now)
+
+    def count_request(self, name: str, count: int = 1) -> None:
+        """Count commands by name."""
+        self.recorder.count_request(name, count)
+
+    def ready(self) -> bool:
+        """A full member, with a sound clock, that has once seen a majority of the members."""
+        document = self.chain.document
+        if document is None or all(m.node_id != self._id for m in document.members):
+            return False
+        if not self._been_ready:
+            live = sum(1 for member in document.members if self.is_live(member.node_id))
+            self._been_ready = 2 * live > len(document.members) and self.clock.may_coordinate(
+                self.now
+            )
+        return self._been_ready
+
+    def epoch(self) -> Epoch:
+        """Of the newest document; 0 without one."""
+        return self.chain.epoch
+
+    # -- what rooms call -----------------------------------------------------------------------
+
+    def send(self, peer: NodeId, lane: Lane, stream: int, message: Message) -> None:
+        """Queue a Send."""
+        self._effects.append(Send(peer, lane, stream, message))
+
+    def emit(self, event: Emit) -> None:
+        """Record an event and queue it."""
+        self.event_ring.add(event, self.now)
+        self._effects.append(event)
+
+    def add_effect(self, effect: Effect) -> None:
+        """Queue any other effect."""
+        self._effects.append(effect)
+
+    def _persist(self, name: str, plain: object) -> None:
+        self._effects.append(Persist(name, pack_plain(plain)))
+
+    def member_status(self, node: NodeId) -> str:
+        """Status of a member in the words of ``PeerView``."""
+        if node == self._id:
+            return self.own_status()
+        change = None if self.chain.document is None else self.chain.document.change
+        if change is not None and change.node_id == node:
+            if change.kind == "join" and self.membership.is_live(node):
+                return "joining"
+            if change.kind == "leave" and self.membership.is_live(node):
+                return "leaving"
+        return str(self.membership.status(node))
+
+    def own_status(self) -> str:
+        """This node's own status."""
+        document = self.chain.document
+        if document is None:
+            return "joining"
+        if all(m.node_id != self._id for m in document.members):
+            return "joining" if document.member(self._id) is not None else "left"
+        change = document.change
+        leaving = change is not None and change.kind == "leave" and change.node_id == self._id
+        return "leaving" if leaving else "alive"
+
+    def change_progress(self) -> ChangeProgress | None:
+        """The change that this node coordinates."""
+        return self.topology_changes.progress()
+
+    def slot_counts(self) -> tuple[int, int]:
+        """(slots whose first owner this node is, other slots that it owns)."""
+        return self._slot_counts
+
+    def _is_filled(self, slot: int) -> bool:
+        return self.topology_changes.is_complete(slot)
+
+    def _load_hint(self) -> int:
+        return min(255, int(self.recorder.loop_lag_ms))
+
+    def _decides_evictions(self, slot: int) -> bool:
+        for owner in self.owners(slot):
+            if self.is_live(owner):
+                return owner == self._id
+        return True
+
+    def _is_primary(self, slot: int) -> bool:
+        owners = self.owners(slot)
+        return bool(owners) and owners[0] == self._id
+
+    def _primary_slots(self) -> list[int]:
+        return [slot for slot in range(SLOTS_COUNT) if self._is_primary(slot)]
+
+    # -- what rooms tell -----------------------------------------------------------------------
+
+    def _on_document(self, document: Topology, previous: Topology | None, now: Now) -> None:
+        slot_map = SlotMap.compile(document)
+        self.routing = Routing(self._id, document, slot_map)
+        own = self._id
+        primary = sum(1 for owners in slot_map.owners if owners[:1] == (own,))
+        copies = slot_map.copies
+        held = sum(1 for owners in slot_map.owners if own in owners[:copies])
+        self._slot_counts = (primary, held - primary)
+        if document.flushed_hlc and (
+            previous is None or document.flushed_hlc > previous.flushed_hlc
+        ):
+            self.store.flush(document.flushed_hlc)
+            self.coordinator.hints.drop_flushed(document.flushed_hlc)
+        names = [m.node_id for m in document.all_members if m.node_id != own]
+        for name in self.coordinator.hints.targets:
+            if name not in names:
+                self.coordinator.hints.drop_node(name)
+        self.breakers.set_peers(names)
+        self.membership.set_members([own, *names], now, voter_sets(document))
+        self.peers.changed()
+        self._set_peers()
+        fresh = self._founding and previous is None
+        self.topology_changes.on_topology(document, slot_map, now, fresh=fresh)
+        self.refresh_gate(now)
+        state = "joint" if document.joint else "stable"
+        self.emit(
+            Emit(
+                "topology.epoch",
+                f"epoch {document.epoch} ({state}): {document.reason}",
+                Severity.NOTICE,
+                (("epoch", int(document.epoch)), ("state", state)),
+            )
+        )
+        for held_request in self.coordinator.on_topology(self.routing, now):
+            on_data(self, held_request.peer, held_request.stream, held_request.message, now)
+
+    def _set_peers(self) -> None:
+        document = self.chain.document
+        addresses: list[tuple[NodeId, str]] = []
+        if document is not None:
+            addresses = [
+                (member.node_id, member.addresses.native)
+                for member in document.all_members
+                if member.node_id != self._id
+            ]
+        if document is None or document.member(self._id) is None:
+            known = [address for _id, address in addresses]
+            addresses += [seed for seed in self._seed_addresses() if seed[1] not in known]
+        wanted = tuple(addresses)
+        if wanted != self._peers_sent:
+            self._peers_sent = wanted
+            self._effects.append(SetPeers(wanted))
+
+    def _seed_addresses(self) -> list[tuple[NodeId, str]]:
+        return [
+            (NodeId(f"{SEED_PREFIX}{number}"), address)
+            for number, address in enumerate(self.config.join)
+        ]
+
+    def refresh_gate(self, now: Now) -> None:
+        """Something that the gate's rules depend on has changed."""
+        if self.routing is not None:
+            self._gate.refresh(
+                self.routing,
+                self.topology_changes.unfilled,
+                may_coordinate=self.clock.may_coordinate(now),
+            )
+
+    def _on_status_change(self, node: NodeId, old: Status, new: Status, now: Now) -> None:
+        self.peers.changed()
+        if new is Status.ALIVE and old in (Status.ALIVE, Status.FAILED):
+            self.breakers.peer_restarted(node, now)
+
+    def _on_incarnation(self, incarnation: Incarnation, _now: Now) -> None:
+        self.incarnation = incarnation
+        self._persist(INCARNATION_RECORD, incarnation)
+
+    def _on_breaker(self, event: Emit) -> None:
+        self.peers.changed()
+        self.emit(event)
+
+
+def _answer_flush(on_outcome: OnOutcome, result: ProposalResult, now: Now) -> None:
+    code, text = result.code or Code.INTERNAL, result.text
+    outcome: Outcome
+    match result.outcome:
+        case ProposalOutcome.CHOSEN:
+            outcome = Done(None)
+        case ProposalOutcome.UNKNOWN:
+            outcome = Unknown(code, text)
+        case _:
+            outcome = Failed(code, text)
+    on_outcome(outcome, now)

@@ -1,0 +1,88 @@
+"""Which room gets which message.
+
+Data requests pass the fence of epochs first; replies go to the calls that wait for them. Control
+messages are offered to the chain, membership and topology changes in turn.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nodecore.errors import Code
+from nodecore.ids import NodeId, Now
+from nodecore.requests import Done, Failed, Outcome
+from transport.messages import (
+    Admin,
+    AdminReply,
+    Drop,
+    ErrorReply,
+    Forward,
+    Lane,
+    Message,
+    PeerApply,
+    PeerRead,
+    PeerWrite,
+)
+
+if TYPE_CHECKING:
+    from nodecore.node import Node
+
+
+def on_data(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -> None:
+    """A message of the data lane."""
+    coordinator = node.coordinator
+    if not isinstance(message, PeerRead | PeerWrite | PeerApply | Forward | Drop):
+        coordinator.calls.on_reply(peer, stream, message, now)
+        return
+    epochs = coordinator.epochs
+    if not epochs.admit(peer, stream, message.epoch, message, now):
+        if message.epoch < epochs.epoch:
+            node.chain.hear_epoch(peer, message.epoch, now)
+        return
+    replica = coordinator.replica
+    match message:
+        case PeerWrite():
+            node.send(peer, Lane.DATA, stream, replica.on_write(message, now))
+        case PeerRead():
+            node.send(peer, Lane.DATA, stream, replica.on_read(message, now))
+        case PeerApply():
+            node.send(peer, Lane.DATA, stream, replica.on_apply(message, now))
+        case Drop():
+            replica.on_drop(message)
+        case Forward():
+            coordinator.on_forward(peer, stream, message, now)
+
+
+def on_control(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -> None:
+    """A message of the control lane."""
+    if isinstance(message, Admin):
+        _on_admin(node, peer, stream, message, now)
+        return
+    if node.membership.on_message(peer, message, now):
+        return
+    if node.chain.on_message(peer, stream, message, now):
+        return
+    node.topology_changes.on_message(peer, stream, message, now)
+
+
+def _on_admin(node: Node, peer: NodeId, stream: int, message: Admin, now: Now) -> None:
+    answer = partial(_answer_admin, node, peer, stream)
+    arguments = message.arguments
+    if not isinstance(arguments, dict):
+        answer(Failed(Code.BAD_REQUEST, "arguments must be a table"), now)
+        return
+    outcome = node.admin(message.verb, arguments, answer, now)
+    if outcome is not None:
+        answer(outcome, now)
+
+
+def _answer_admin(node: Node, peer: NodeId, stream: int, outcome: Outcome, _now: Now) -> None:
+    reply: Message
+    if isinstance(outcome, Done):
+        reply = AdminReply(result=outcome.result)
+    else:
+        reply = ErrorReply(
+            code=int(outcome.code), text=outcome.text, unknown=not isinstance(outcome, Failed)
+        )
+    node.send(peer, Lane.CONTROL, stream, reply)

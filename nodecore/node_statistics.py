@@ -1,0 +1,159 @@
+"""The figures that a node keeps about itself, and the snapshot made of them.
+
+Totals since the process started, latencies in fixed buckets, what the driver reports about the
+process. It counts; it decides nothing. The rooms keep their own counters: the snapshot collects
+them in :func:`snapshot`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nodecore import __version__
+from nodecore.ids import NodeId, Now
+from nodecore.node_faults import fault_states
+from nodecore.statistics import (
+    LATENCY_BOUNDS_US,
+    LatencyHistogram,
+    NodeStatistics,
+    PeerView,
+)
+
+if TYPE_CHECKING:
+    from nodecore.node import Node
+
+REQUEST_NAMES_MAX = 512
+"""Names of commands that are counted apart; the doors know fewer."""
+
+
+class Recorder:
+    """Counters that no room owns."""
+
+    def __init__(self, now: Now) -> None:
+        self.started_s = now.mono_s
+        self.requests: dict[str, int] = {}
+        self._counts = {kind: [0] * (len(LATENCY_BOUNDS_US) + 1) for kind in ("read", "write")}
+        self._sums_us = {"read": 0, "write": 0}
+        self.loop_lag_ms = 0.0
+        self.process: dict[str, float] = {}
+
+    def count_request(self, name: str, count: int) -> None:
+        """Count commands by name."""
+        known = self.requests.get(name)
+        if known is not None:
+            self.requests[name] = known + count
+        elif len(self.requests) < REQUEST_NAMES_MAX:
+            self.requests[name] = count
+
+    def record_latency(self, kind: str, microseconds: int, count: int) -> None:
+        """``count`` operations of ``kind`` (``read`` or ``write``) took so long each."""
+        counts = self._counts[kind]
+        counts[bisect_left(LATENCY_BOUNDS_US, microseconds)] += count
+        self._sums_us[kind] += microseconds * count
+
+    def histogram(self, kind: str) -> LatencyHistogram:
+        """Latencies of one kind since the start."""
+        return LatencyHistogram(tuple(self._counts[kind]), self._sums_us[kind])
+
+    def note_loop_lag(self, lag_ms: float) -> None:
+        """How late a timer fired: an average with a short memory."""
+        self.loop_lag_ms += 0.2 * (lag_ms - self.loop_lag_ms)
+
+
+def peer_views(node: Node) -> tuple[PeerView, ...]:
+    """What the node believes about the other members, in order of their ids."""
+    topology = node.chain.document
+    if topology is None:
+        return ()
+    return tuple(
+        PeerView(
+            node_id=member.node_id,
+            status=node.member_status(member.node_id),
+            incarnation=node.membership.incarnation_of(member.node_id),
+            link_up=node.peers.linked(member.node_id),
+        )
+        for member in topology.all_members
+        if member.node_id != node.node_id
+    )
+
+
+def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
+    """Everything that the node says about itself at this moment."""
+    coordinator, store, table = node.coordinator, node.store.statistics(), node.table
+    reader, hints = coordinator.reader, coordinator.hints
+    topology = node.chain.document
+    process: Mapping[str, float] = recorder.process
+    primary, replica = node.slot_counts()
+    return NodeStatistics(
+        node_id=node.node_id,
+        at_wall_ms=now.wall_ms,
+        uptime_s=now.mono_s - recorder.started_s,
+        pid=int(process.get("pid", 0)),
+        version=__version__,
+        table="compiled" if table.compiled else "reference",
+        epoch=node.chain.epoch,
+        cluster_id=node.cluster_id,
+        cluster_state="joint" if topology is not None and topology.joint else "stable",
+        status=node.own_status(),
+        incarnation=node.incarnation,
+        slots_primary=primary,
+        slots_replica=replica,
+        keys=store.keys,
+        memory_bytes=store.memory_bytes,
+        memory_bytes_max=store.memory_bytes_max,
+        rss_bytes=int(process.get("rss_bytes", 0)),
+        tombstones=store.tombstones,
+        evictions=dict(store.evictions),
+        eviction_policy=store.policy,
+        reads=coordinator.reads + table.gate_reads,
+        writes=coordinator.writes + table.gate_writes,
+        hits=reader.hits + table.gate_hits,
+        misses=reader.misses + table.gate_reads - table.gate_hits,
+        errors=coordinator.errors,
+        unknowns=coordinator.unknowns,
+        requests=dict(recorder.requests),
+        gate_reads=table.gate_reads,
+        read_latency=recorder.histogram("read"),
+        write_latency=recorder.histogram("write"),
+        bytes_in=int(process.get("bytes_in", 0)),
+        bytes_out=int(process.get("bytes_out", 0)),
+        connections=int(process.get("connections", 0)),
+        connections_refused=int(process.get("connections_refused", 0)),
+        loop_lag_ms=recorder.loop_lag_ms,
+        cpu_s=process.get("cpu_s", 0.0),
+        hints_queued=len(hints),
+        hints_bytes=hints.bytes_used,
+        hints_sent=hints.sent,
+        hints_dropped=hints.dropped,
+        repairs=coordinator.repairs.made,
+        conflicts=coordinator.replica.conflicts,
+        sloppy_writes=coordinator.replicator.sloppy,
+        degraded_reads=reader.degraded,
+        forwarded=coordinator.forwarder.forwarded,
+        hedged=reader.hedged,
+        clock_offset_ms=node.clock.offset_ms,
+        peers=peer_views(node),
+        breakers=node.breakers.reports(now),
+        faults=fault_states(node.fault_board, now),
+        hot_keys=node.heat.hot_keys,
+        slot_heat=node.heat.bands,
+        change=node.change_progress(),
+        counters={
+            **store.counters,
+            **node.topology_changes.counters(),
+            "partial_slots": store.partial_slots,
+            "calls_timed_out": coordinator.calls.timed_out,
+            "stale_epochs_refused": coordinator.epochs.stale_refused,
+            "epoch_waits_overflowed": coordinator.epochs.overflowed,
+            "clock_refusals": node.clock.refused,
+            "breakers_held_closed": node.breakers.refused_to_open,
+            "repairs_skipped": coordinator.repairs.skipped,
+        },
+    )
+
+
+def alive_count(node: Node, names: tuple[NodeId, ...]) -> int:
+    """How many of ``names`` this node can reach, itself included."""
+    return sum(1 for name in names if node.is_live(name))

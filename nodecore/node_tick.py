@@ -1,0 +1,76 @@
+"""What a node does once per tick: heat, evictions told to the others, hints, clock, partition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodecore.ids import NodeId, Now, Version
+from nodecore.limits import BATCH_KEYS_MAX
+from nodecore.node_faults import expire_faults
+from nodecore.placement.voters import voter_sets
+from transport.messages import Drop, Lane
+
+if TYPE_CHECKING:
+    from nodecore.node import Node
+
+DROP_BYTES_MAX = 512 * 1024
+"""Keys in one Drop frame."""
+
+
+class Ticker:
+    """The tick of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._sound_clock = True
+
+    def tick(self, now: Now) -> None:
+        """One tick."""
+        node = self._node
+        report = node.store.tick(now)
+        node.heat.tick(report.touched, report.touches_lost, now)
+        if report.evicted:
+            self._tell_evictions(report.evicted)
+        node.clock.offset_ms = node.membership.clock_offset_ms()
+        node.clock.tick(now)
+        sound = node.clock.may_coordinate(now)
+        if sound != self._sound_clock:
+            self._sound_clock = sound
+            node.refresh_gate(now)
+        node.coordinator.policy.minority = self._in_minority()
+        expire_faults(node, now)
+        node.coordinator.tick(now)
+
+    def _in_minority(self) -> bool:
+        document = self._node.chain.document
+        if document is None:
+            return False
+        return any(
+            2 * sum(1 for voter in voters if self._node.is_live(voter)) <= len(voters)
+            for voters in voter_sets(document)
+        )
+
+    def _tell_evictions(self, evicted: list[tuple[bytes, Version]]) -> None:
+        """The other owners drop what this node decided to drop, up to that version."""
+        node = self._node
+        if node.routing is None:
+            return
+        frames: dict[NodeId, tuple[list[list[object]], int]] = {}
+        for key, version in evicted:
+            route = node.routing.route(key, node.table.slot_of(key))
+            entry: list[object] = [key, version.hlc, version.node]
+            for owner in route.targets:
+                if owner == node.node_id or not node.is_live(owner):
+                    continue
+                entries, size = frames.get(owner, ([], 0))
+                if entries and (len(entries) >= BATCH_KEYS_MAX or size + len(key) > DROP_BYTES_MAX):
+                    self._send(owner, entries)
+                    entries, size = [], 0
+                entries.append(entry)
+                frames[owner] = (entries, size + len(key))
+        for owner, (entries, _size) in frames.items():
+            self._send(owner, entries)
+
+    def _send(self, owner: NodeId, entries: list[list[object]]) -> None:
+        message = Drop(epoch=self._node.epoch(), entries=entries)
+        self._node.send(owner, Lane.DATA, 0, message)
