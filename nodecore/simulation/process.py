@@ -1,0 +1,316 @@
+"""One simulated process: a real :class:`Node` on a simulated clock, disk and network.
+
+It executes effects exactly as the driver of the real process does: inputs, timers that are due, end
+of turn, effects in order until there are none, then whatever sessions have to say. A crash forgets
+everything but the disk; a paused process does nothing, and finds on waking what has arrived.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import final
+
+from nodecore.config import NodeConfig
+from nodecore.doors.resp import RespDoor, RespSession
+from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Stop
+from nodecore.ids import NodeId, Now
+from nodecore.node import Node
+from nodecore.simulation.clocks import SimClock
+from nodecore.simulation.disk import SimDisk
+from nodecore.simulation.network import Network
+from nodecore.simulation.world import Event, World
+from nodecore.storage.eviction import make_policy
+from nodecore.storage.memory import Store
+from nodecore.table import make_table
+from transport.codec import unpack_plain
+from transport.messages import Lane, Message
+from transport.messages.replies import REPLIES
+
+EFFECT_ROUNDS_MAX = 100
+"""Effects that lead to effects, within one wake-up; more is a loop."""
+
+
+@final
+class SimProcess:
+    """See the module.
+
+    Args:
+        world: time and chance.
+        network: the links.
+        config: of the node.
+        clock: what it takes for the time.
+        disk: what survives it.
+    """
+
+    def __init__(
+        self, world: World, network: Network, config: NodeConfig, clock: SimClock, disk: SimDisk
+    ) -> None:
+        self._world = world
+        self._network = network
+        self.config = config
+        self.clock = clock
+        self.disk = disk
+        self.node_id = NodeId(config.node_id)
+        self.running = False
+        self.paused = False
+        self.lives = 0
+        self.stopped: Stop | None = None
+        """How the last life ended, when it ended itself."""
+        self.events: list[tuple[float, Emit]] = []
+        """What the node said, with the world's time."""
+        self._node: Node | None = None
+        self._door: RespDoor | None = None
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._timer: Event | None = None
+        self._sessions: dict[SimConnection, None] = {}
+
+    @property
+    def node(self) -> Node:
+        """The node of the present life.
+
+        Raises:
+            LookupError: there is none.
+        """
+        if self._node is None or not self.running:
+            raise LookupError(f"{self.node_id} is not running")
+        return self._node
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a life from what the disk holds.
+
+        Raises:
+            DamagedRecord: the disk is damaged; the process refuses to run.
+        """
+        assert not self.running, self.node_id
+        persisted = {name: unpack_plain(body) for name, body in self.disk.load().items()}
+        self.lives += 1
+        rng = self._world.rng(f"node:{self.node_id}:{self.lives}")
+        table = make_table(self.config.table)
+        policy = make_policy(self.config.eviction, self.config.maxmemory_bytes)
+        store_rng = self._world.rng(f"store:{self.node_id}:{self.lives}")
+        store = Store(table, policy, self.config.maxmemory_bytes, store_rng)
+        node = Node(self.config, store, rng, self.clock.now(), persisted)
+        self._node = node
+        self._door = RespDoor(node, resp_cluster=self.config.resp_cluster)
+        self.running, self.paused, self.stopped = True, False, None
+        self._inbox.clear()
+        self._network.attach((self.config.advertise or self.config.bind).native, self)
+        self._world.note("start", self.node_id, self.lives)
+        self.deliver(lambda: node.start(self.clock.now()))
+
+    def crash(self) -> None:
+        """The process is killed: memory is gone, links and connections break."""
+        if not self.running:
+            return
+        self.running = self.paused = False
+        self._world.note("crash", self.node_id)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._inbox.clear()
+        self._network.detach(self)
+        sessions, self._sessions = self._sessions, {}
+        for connection in sessions:
+            connection.break_off()
+        self._node = self._door = None
+
+    def pause(self) -> None:
+        """As SIGSTOP does."""
+        if self.running:
+            self.paused = True
+            self._world.note("pause", self.node_id)
+
+    def resume(self) -> None:
+        """As SIGCONT does: everything that waited is handled in one wake-up."""
+        if not self.paused:
+            return
+        self.paused = False
+        self._world.note("resume", self.node_id)
+        inbox, self._inbox = self._inbox, deque()
+        self.deliver(lambda: _run_all(inbox))
+
+    # -- wake-ups ----------------------------------------------------------------------------
+
+    def deliver(self, action: Callable[[], None]) -> None:
+        """Wake up for ``action``; a paused process does it when it is resumed."""
+        if not self.running:
+            return
+        if self.paused:
+            self._inbox.append(action)
+            return
+        action()
+        node = self._node
+        if node is None:
+            return
+        now = self.clock.now()
+        due_s = node.next_timer_at()
+        if due_s is not None and due_s <= now.mono_s:
+            node.note_loop_lag((now.mono_s - due_s) * 1e3)
+            node.on_timer(now)
+        self._finish_turn(node, now)
+
+    def _finish_turn(self, node: Node, now: Now) -> None:
+        node.end_of_turn(now)
+        rounds = 0
+        while effects := node.take_effects():
+            rounds += 1
+            assert rounds <= EFFECT_ROUNDS_MAX, f"{self.node_id}: effects without end"
+            for effect in effects:
+                self._execute(node, effect, now)
+                if not self.running:
+                    return
+            node.end_of_turn(now)
+        for connection in list(self._sessions):
+            connection.flush()
+        self._set_timer(node)
+
+    def _set_timer(self, node: Node) -> None:
+        due_s = node.next_timer_at()
+        if self._timer is not None:
+            self._timer.cancel()
+        if due_s is not None:
+            # A hair later, so that rounding never wakes the node before its deadline.
+            at_s = self.clock.world_time(due_s) + 1e-9
+            self._timer = self._world.at(at_s, lambda: self.deliver(_nothing))
+
+    def _execute(self, node: Node, effect: Effect, now: Now) -> None:
+        match effect:
+            case Send(peer, lane, stream, message):
+                reply = bool(stream) and type(message) in REPLIES
+                if not self._network.send(self, peer, lane, stream, message, reply=reply):
+                    node.on_undelivered(effect, now)
+            case Persist(name, payload):
+                self.disk.save(name, payload)
+                self._world.note("persist", self.node_id, name, payload)
+            case SetPeers(addresses):
+                self._network.set_peers(self, addresses)
+            case Emit(kind, text):
+                self.events.append((self._world.now_s, effect))
+                self._world.note("event", self.node_id, kind, text)
+            case Stop(reason, exit_code):
+                self._world.note("stop", self.node_id, reason, exit_code)
+                self.crash()
+                self.stopped = effect
+
+    # -- the network's calls -----------------------------------------------------------------
+
+    def on_link_message(self, peer: NodeId, stream: int, lane: Lane, message: Message) -> None:
+        """A message has come, within a wake-up."""
+        self.node.on_message(peer, stream, lane, message, self.clock.now())
+
+    def on_link_state(self, peer: NodeId, lane: Lane, up: bool, reason: str) -> None:
+        """An own link has changed, within a wake-up."""
+        self.node.on_link(peer, lane, up, self.clock.now(), reason)
+
+    # -- clients -----------------------------------------------------------------------------
+
+    def connect(
+        self, on_output: Callable[[bytes], None], on_lost: Callable[[], None]
+    ) -> SimConnection:
+        """A client connection to the RESP door; the callbacks run at the client's end.
+
+        Raises:
+            LookupError: the process is not running.
+        """
+        if self._door is None or not self.running:
+            raise LookupError(f"{self.node_id} refuses connections")
+        connection = SimConnection(self, self._world, self._network, on_output, on_lost)
+        connection.session = self._door.connect(
+            "client", lambda: self.deliver(_nothing), self.clock.now()
+        )
+        self._sessions[connection] = None
+        return connection
+
+    def forget(self, connection: SimConnection) -> None:
+        """The connection has ended."""
+        self._sessions.pop(connection, None)
+
+
+@final
+class SimConnection:
+    """A client's connection: bytes both ways, in order, each with a delay."""
+
+    def __init__(
+        self,
+        process: SimProcess,
+        world: World,
+        network: Network,
+        on_output: Callable[[bytes], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._process = process
+        self._world = world
+        self._network = network
+        self._on_output = on_output
+        self._on_lost = on_lost
+        self.session: RespSession | None = None
+        self.open = True
+        self._there_at_s = 0.0
+        self._back_at_s = 0.0
+
+    def send(self, data: bytes) -> None:
+        """From the client."""
+        client, node = NodeId("client"), self._process.node_id
+        at_s = self._world.now_s + self._network.delay_s(client, node)
+        self._there_at_s = at_s = max(at_s, self._there_at_s)
+        self._world.at(at_s, lambda: self._process.deliver(lambda: self._receive(data)))
+
+    def _receive(self, data: bytes) -> None:
+        session = self.session
+        if session is None or not self.open:
+            return
+        now = self._process.clock.now()
+        self._world.note("request", self._process.node_id, data)
+        if session.gate_open:
+            reply, consumed = self._process.node.table.serve(data, now.wall_ms, session.nil)
+            if reply:
+                self._reply(reply)
+            data = data[consumed:]
+        if data:
+            session.receive(data, now)
+
+    def flush(self) -> None:
+        """Whatever the session has ready leaves."""
+        session = self.session
+        if session is None:
+            return
+        output = session.take_output()
+        if output:
+            self._reply(output)
+        if session.closing:
+            self.break_off()
+
+    def _reply(self, data: bytes) -> None:
+        client, node = NodeId("client"), self._process.node_id
+        at_s = self._world.now_s + self._network.delay_s(node, client)
+        self._back_at_s = at_s = max(at_s, self._back_at_s)
+        self._world.note("reply", self._process.node_id, data)
+        self._world.at(at_s, lambda: self._on_output(data))
+
+    def break_off(self) -> None:
+        """The process is gone, or ends the connection."""
+        if self.open:
+            self.close()
+            at_s = max(self._back_at_s, self._world.now_s)
+            self._world.at(at_s, self._on_lost)
+
+    def close(self) -> None:
+        """Either end hangs up."""
+        if not self.open:
+            return
+        self.open = False
+        session, self.session = self.session, None
+        if session is not None:
+            session.end(self._process.clock.now())
+        self._process.forget(self)
+
+
+def _nothing() -> None:
+    """A wake-up without input."""
+
+
+def _run_all(actions: deque[Callable[[], None]]) -> None:
+    for action in actions:
+        action()
