@@ -197,8 +197,8 @@ class Detector:
             updates = self._ports.updates_for(helper)
             self._ports.send(helper, ProbeRequest(sequence, probe.target, updates))
         # Time for a helper's own probe and its way here; the direct ack may still come too.
-        wait_s = 2 * self._settings.probe_timeout_s
-        at_s = now.mono_s + self._awareness.scale(wait_s if helpers else wait_s / 2)
+        factor = 1.5 if helpers else 1.0
+        at_s = now.mono_s + self._awareness.scale(factor * self._settings.probe_timeout_s)
         probe.timer = self._timers.schedule(at_s, lambda now: self._give_up(sequence, at_s, now))
 
     def _give_up(self, sequence: int, due_s: float, now: Now) -> None:

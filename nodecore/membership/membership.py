@@ -339,8 +339,17 @@ class Membership:
         if suspicion is not None and suspicion.last_chance:
             self._suspicions.end(node)
             self._claim(node, Status.FAILED, now)
+            self._call_vote(node)
         else:
             self._claim(node, Status.SUSPECT, now)
+
+    def _call_vote(self, node: NodeId) -> None:
+        """Tell the voters directly what gossip would bring them a little later."""
+        state = self._states[node]
+        claim = Claim(node, Status.FAILED, state.incarnation, self.node_id)
+        for voter in dict.fromkeys(voter for voters in self._voters for voter in voters):
+            if voter not in (self.node_id, node):
+                self._send(voter, Gossip(self._ports.epoch(), plain_claims([claim])))
 
     def _on_suspicion_over(self, node: NodeId, due_s: float, now: Now) -> None:
         late_s = now.mono_s - due_s

@@ -24,7 +24,7 @@ class MembershipSettings:
     """Independent suspectors that bring suspicion down to its least."""
     indirect_probes: int = 3
     """Members asked to probe for us."""
-    gossip_interval_s: float = 0.2
+    gossip_interval_s: float = 0.1
     """News waits at most so long for a message to ride on."""
     gossip_fanout: int = 3
     retransmit_multiplier: int = 4
