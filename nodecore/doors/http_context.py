@@ -80,7 +80,7 @@ class BatchOperation(msgspec.Struct, forbid_unknown_fields=True):
 
     op: Literal["get", "set", "delete"]
     key: Annotated[str, msgspec.Meta(min_length=1)]
-    value: msgspec.Raw = msgspec.Raw()
+    value: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     ttl: Ttl | None = None
 
 

@@ -89,24 +89,21 @@ class RespParser:
             commands: list[list[bytes]] = list(iter(reader.gets, _NOTHING))
         except (hiredis.ProtocolError, hiredis.ReplyError, ValueError, MemoryError):
             return None
-        end = len(raw)
-        starts = raw.count(b"\r\n*")
-        if reader.has_data():
-            if not commands:
-                if end > _FAST_BYTES_MAX:
-                    return None
-                self._tail = raw
-                return commands
-            if starts != len(commands):
-                return None
-            end = raw.rfind(b"\r\n*") + 2
-        elif starts != len(commands) - 1:
+        if b"\n+" in raw or b"\n=" in raw or b"\n(" in raw:
+            # Simple strings, verbatim strings and big numbers also come out as bytes.
             return None
         if not set(map(type, commands)) <= {list} or not _FLAT.issuperset(
             map(type, chain.from_iterable(commands))
         ):
             return None
-        if raw.count(b"\r\n$", 0, end) != sum(map(len, commands)):
+        end = len(raw)
+        if reader.has_data():
+            end = _encoded_bytes(commands)
+            if end < len(raw) and raw[end] != 0x2A:
+                return None
+            if len(raw) - end > _FAST_BYTES_MAX:
+                return None
+        elif raw.count(b"\r\n*") != len(commands) - 1 and _encoded_bytes(commands) != end:
             return None
         if [] in commands:
             commands = [command for command in commands if command]
@@ -132,3 +129,11 @@ class RespParser:
         if exact.idle:
             self._exact = None
         return commands
+
+
+def _encoded_bytes(commands: list[list[bytes]]) -> int:
+    """How many bytes these commands took: what hiredis has parsed is spelled canonically."""
+    lengths = list(map(len, chain.from_iterable(commands)))
+    counts = list(map(len, commands))
+    digits = sum(map(len, map(str, lengths))) + sum(map(len, map(str, counts)))
+    return sum(lengths) + 5 * len(lengths) + 3 * len(counts) + digits
