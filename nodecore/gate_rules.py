@@ -7,8 +7,6 @@ trusted with versions. Any change of the rules swaps the gate for an empty one; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from nodecore.routing import Routing
 from nodecore.table.interface import SLOT_READ, SLOT_SOLE, Table
 
@@ -23,12 +21,9 @@ class GateRules:
         self._table = table
         self._flags = b""
         self._guard: tuple[tuple[bytes, ...], bool] | None = None
-        self._generation = 0
         self._flushes = -1
 
-    def refresh(
-        self, routing: Routing, unfilled: Sequence[bool] | None, *, may_coordinate: bool
-    ) -> None:
+    def refresh(self, routing: Routing, unfilled: bytes | None, *, may_coordinate: bool) -> None:
         """Apply the rules as they are now; cheap when nothing has changed."""
         flags = routing.gate_flags(unfilled)
         if not may_coordinate:
@@ -39,8 +34,7 @@ class GateRules:
         if guard != self._guard or flushes != self._flushes:
             self._guard, self._flushes = guard, flushes
             self._table.set_guard(guard[0], guard[1])
-            self._generation += 1
-            self._table.open_gate(self._generation)
+            self._table.open_gate(self._table.generation + 1)
         if flags != self._flags:
             self._flags = flags
             self._table.set_slots(flags)

@@ -16,7 +16,6 @@ from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Topology
 from nodecore.replication.quorum import quorum
 from nodecore.requests import Level
-from nodecore.table.interface import SLOT_CLOSED
 
 
 @final
@@ -95,6 +94,7 @@ class Routing:
             else:
                 self.default = routes
         self._prefixes = tuple(prefix for prefix, _routes in self._special)
+        self._flags: bytes | None = None
 
     def _compile(self, keyspace: Keyspace) -> list[Route]:
         owners, following = self.slot_map.owners, self.slot_map.owners_next
@@ -140,15 +140,19 @@ class Routing:
         """Whether the gate may serve the default keyspace."""
         return _plain(self.default[0].keyspace)
 
-    def gate_flags(self, unfilled: Sequence[bool] | None) -> bytes:
-        """Bits for ``Table.set_slots``; a slot that is still being refilled answers nothing inline."""
-        copies = min(routes[0].keyspace.n for routes in self._all_routes)
-        flags = self.slot_map.flags(self._node, copies)
+    def gate_flags(self, unfilled: bytes | None) -> bytes:
+        """Bits for ``Table.set_slots``; a slot that is still being refilled answers nothing inline.
+
+        ``unfilled``: 16384 bytes, 255 where the slot must stay closed, else 0; None: no slot.
+        """
+        if self._flags is None:
+            copies = min(routes[0].keyspace.n for routes in self._all_routes)
+            self._flags = self.slot_map.flags(self._node, copies)
         if unfilled is None:
-            return flags
-        return bytes(
-            SLOT_CLOSED if waiting else flag for flag, waiting in zip(flags, unfilled, strict=True)
-        )
+            return self._flags
+        flags = int.from_bytes(self._flags, "big")
+        closed = int.from_bytes(unfilled, "big")
+        return (flags & ~closed).to_bytes(len(unfilled), "big")
 
     @property
     def _all_routes(self) -> list[list[Route]]:

@@ -33,7 +33,7 @@ from nodecore.replication.change_ports import (
 from nodecore.replication.departure import Departure, Manner
 from nodecore.replication.filling import Filling, from_bitmap
 from nodecore.replication.joining import Joining
-from nodecore.replication.slot_needs import Need, Needs
+from nodecore.replication.slot_needs import wants
 from nodecore.replication.slot_standing import standings
 from nodecore.replication.streaming import Order, Sent, SlotStreams
 from nodecore.statistics import ChangeProgress
@@ -41,6 +41,7 @@ from nodecore.timers import Timer, Timers
 from transport.messages import ChangeStep, Join, Lane, Message, TopologyFetch
 
 _CAUSES: Final = ("stream", "repair")
+_ALL_BITS: Final = bytes(0 if byte == 0 else 255 for byte in range(256))
 
 
 class TopologyChanges:
@@ -75,6 +76,8 @@ class TopologyChanges:
         self._topology: Topology | None = None
         self._slot_map: SlotMap | None = None
         self._first_seeds: tuple[NodeId, ...] = ()
+        self._owned = bytes(SLOTS_COUNT)
+        """255 for each slot that this node owns."""
         self._drops: dict[int, None] = {}
         self._drop_timer: Timer | None = None
         self._ticked_s: float | None = None
@@ -133,16 +136,15 @@ class TopologyChanges:
         return self.filling.complete[slot] == 1
 
     @property
-    def unfilled(self) -> list[bool] | None:
-        """Slots that this node owns and may not answer for yet; None when there are none."""
-        slot_map = self._slot_map
-        if slot_map is None or self.filling.left == 0:
+    def unfilled(self) -> bytes | None:
+        """Slots that this node owns and may not answer for yet, 255 for each; None: there are none."""
+        if self.filling.left == 0:
             return None
-        complete = self.filling.complete
-        found = [
-            self._id in owners and not complete[slot] for slot, owners in enumerate(slot_map.owners)
-        ]
-        return found if any(found) else None
+        # Byte-wise, on 16384 bytes at once: 255 where owned is 255 and complete is 0.
+        owned = int.from_bytes(self._owned, "big")
+        complete = int.from_bytes(self.filling.complete.translate(_ALL_BITS), "big")
+        found = owned & ~complete
+        return found.to_bytes(SLOTS_COUNT, "big") if found else None
 
     def progress(self) -> ChangeProgress | None:
         """The change under way, on the node that coordinates it."""
@@ -250,24 +252,28 @@ class TopologyChanges:
         topology, slot_map = self._topology, self._slot_map
         assert topology is not None
         assert slot_map is not None
-        complete = self.filling.complete
+        complete, drops = self.filling.complete, self._drops
+        owned = bytearray(SLOTS_COUNT)
         gap = 0 if previous is None else topology.epoch - previous.epoch
         same_change = previous is not None and previous.joint and topology.joint and gap == 1
         for slot, standing in enumerate(standings(self._id, previous_map, slot_map)):
             if standing.is_stranger:
                 complete[slot] = 0
                 if not standing.is_new:
-                    self._drops[slot] = None
+                    drops[slot] = None
                 continue
-            if slot in self._drops:
+            if standing.is_owner:
+                owned[slot] = 255
+            if drops and slot in drops:
                 # What is left of an earlier ownership must not mix with what will be copied.
-                del self._drops[slot]
+                del drops[slot]
                 self.entries_dropped += self._store.drop_slot(slot)
             if fresh:
                 complete[slot] = 1
             elif complete[slot] and not standing.survives(gap, same_change):
                 complete[slot] = 0
                 self.slots_reset += 1
+        self._owned = bytes(owned)
         self._want(same_change, now)
         if self._drops and self._drop_timer is None:
             self._drop_timer = self._timers.schedule(now.mono_s + DROP_INTERVAL_S, self._drop_some)
@@ -277,14 +283,7 @@ class TopologyChanges:
         topology, slot_map = self._topology, self._slot_map
         assert topology is not None
         assert slot_map is not None
-        needs = Needs(self._id, topology, slot_map)
-        complete = self.filling.complete
-        wanted: dict[int, Need] = {}
-        for slot in range(SLOTS_COUNT):
-            done = complete[slot] == 1
-            need = needs.of(slot, done)
-            if need is not None and not (done and self._id not in slot_map.owners[slot]):
-                wanted[slot] = need
+        wanted = dict(wants(self._id, topology, slot_map, self.filling.complete))
         self.filling.begin(wanted, topology.epoch, topology.joint, keep, now)
         if self.filling.left and not topology.joint:
             text = f"{self.filling.left} slots are copied from other members before they answer"

@@ -14,6 +14,8 @@ Sources: design of joint epochs after RAMBO and Cassandra's CEP-21 progress barr
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from nodecore.ids import NodeId
@@ -42,45 +44,38 @@ def streams_needed(owners: int, keyspaces: tuple[Keyspace, ...]) -> int:
     return needed
 
 
-class Needs:
-    """What one node has to copy at one document."""
+def wants(
+    node: NodeId, topology: Topology, slot_map: SlotMap, complete: bytearray
+) -> Iterator[tuple[int, Need]]:
+    """The slots that ``node`` has to copy at this document, given which copies are complete."""
+    cache: dict[tuple[Owners, Owners, int], Need | None] = {}
+    following = slot_map.owners_next or slot_map.owners
+    for slot, key in enumerate(zip(slot_map.owners, following, complete, strict=True)):
+        if key in cache:
+            need = cache[key]
+        else:
+            need = cache[key] = _judge(node, topology.keyspaces, *key)
+        if need is not None:
+            yield slot, need
 
-    def __init__(self, node: NodeId, topology: Topology, slot_map: SlotMap) -> None:
-        self._node = node
-        self._keyspaces = topology.keyspaces
-        self._map = slot_map
-        self._cache: dict[tuple[Owners, Owners, bool], Need | None] = {}
 
-    def of(self, slot: int, complete: bool) -> Need | None:
-        """What ``slot`` needs, given whether the node's own copy is complete; None: nothing."""
-        owners = self._map.owners[slot]
-        following = owners if self._map.owners_next is None else self._map.owners_next[slot]
-        key = owners, following, complete
-        if key not in self._cache:
-            self._cache[key] = self._judge(owners, following, complete)
-        return self._cache[key]
-
-    def _judge(self, owners: Owners, following: Owners, complete: bool) -> Need | None:
-        mine, to_be_mine = self._node in owners, self._node in following
-        if not mine and not to_be_mine:
+def _judge(
+    node: NodeId,
+    keyspaces: tuple[Keyspace, ...],
+    owners: Owners,
+    following: Owners,
+    complete: int,
+) -> Need | None:
+    mine, to_be_mine = node in owners, node in following
+    if not mine and (complete or not to_be_mine):
+        return None
+    needed = streams_needed(len(owners), keyspaces)
+    if complete:
+        if not to_be_mine or len(following) >= len(owners):
             return None
-        needed = streams_needed(len(owners), self._keyspaces)
-        if mine and complete:
-            if not to_be_mine or len(following) >= len(owners):
-                return None
-            needed -= 1
-        sources = tuple(name for name in owners if name != self._node)
-        return Need(sources, min(needed, len(sources)))
-
-
-def owns(slot_map: SlotMap, node: NodeId, slot: int) -> bool:
-    """Whether ``node`` serves reads of the slot at this document."""
-    return node in slot_map.owners[slot]
-
-
-def will_own(slot_map: SlotMap, node: NodeId, slot: int) -> bool:
-    """Whether ``node`` is an owner to be: it takes writes, and nobody reads from it yet."""
-    return slot_map.owners_next is not None and node in slot_map.owners_next[slot]
+        needed -= 1
+    sources = tuple(name for name in owners if name != node)
+    return Need(sources, min(needed, len(sources)))
 
 
 def copies_to_make(slot_map: SlotMap) -> dict[NodeId, int]:
@@ -88,9 +83,10 @@ def copies_to_make(slot_map: SlotMap) -> dict[NodeId, int]:
     counts: dict[NodeId, int] = {}
     if slot_map.owners_next is None:
         return counts
-    for owners, following in zip(slot_map.owners, slot_map.owners_next, strict=True):
+    pairs = Counter(zip(slot_map.owners, slot_map.owners_next, strict=True))
+    for (owners, following), slots in pairs.items():
         shrinks = len(following) < len(owners)
         for node in following:
             if shrinks or node not in owners:
-                counts[node] = counts.get(node, 0) + 1
+                counts[node] = counts.get(node, 0) + slots
     return counts

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from nodecore.ids import SLOTS_COUNT, NodeId
-from nodecore.placement.ring import Owners
+from nodecore.placement.ring import Owners, OwnerTable
 from nodecore.placement.slot_map import SlotMap
 
 GAP_MAX: Final = 2
@@ -47,13 +47,14 @@ class Standing(NamedTuple):
 def standings(node: NodeId, before: SlotMap | None, now: SlotMap) -> Iterator[Standing]:
     """The standing towards every slot, in order of slots."""
     cache: dict[tuple[Owners, Owners, Owners, Owners], Standing] = {}
-    for slot in range(SLOTS_COUNT):
-        key = (
-            () if before is None else before.owners[slot],
-            () if before is None or before.owners_next is None else before.owners_next[slot],
-            now.owners[slot],
-            () if now.owners_next is None else now.owners_next[slot],
-        )
+    nobody: OwnerTable = ((),) * SLOTS_COUNT
+    tables = (
+        nobody if before is None else before.owners,
+        nobody if before is None else before.owners_next or nobody,
+        now.owners,
+        now.owners_next or nobody,
+    )
+    for key in zip(*tables, strict=True):
         found = cache.get(key)
         if found is None:
             was_owner, is_owner = node in key[0], node in key[2]

@@ -217,9 +217,7 @@ class SimProcess:
         if self._door is None or not self.running:
             raise LookupError(f"{self.node_id} refuses connections")
         connection = SimConnection(self, self._world, self._network, on_output, on_lost)
-        connection.session = self._door.connect(
-            "client", lambda: self.deliver(_nothing), self.clock.now()
-        )
+        connection.session = self._door.connect(lambda: self.deliver(_nothing))
         self._sessions[connection] = None
         return connection
 

@@ -93,7 +93,7 @@ class World:
         """Run ``action`` that much later."""
         return self.at(self.now_s + delay_s, action)
 
-    def note(self, kind: str, *parts: str | int | float | bytes) -> None:
+    def note(self, kind: str, *parts: str | float | bytes) -> None:
         """Take a happening into the digest (and the trace)."""
         update = self._digest.update
         update(struct.pack(">dI", self.now_s, len(parts)))
@@ -150,7 +150,7 @@ class World:
         return False
 
 
-def _show(part: str | int | float | bytes) -> str:
+def _show(part: str | float | bytes) -> str:
     if isinstance(part, bytes):
         return f"{len(part)}B:{part[:48].hex()}"
     return str(part)
