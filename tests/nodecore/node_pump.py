@@ -15,8 +15,9 @@ from nodecore.storage.eviction import make_policy
 from nodecore.storage.memory import Store
 from nodecore.table import make_table
 from transport.codec import decode, encode, unpack_plain
-from transport.messages import Lane
+from transport.messages import Forward, Lane, PeerApply, PeerRead, PeerWrite
 
+_REQUESTS = (Forward, PeerApply, PeerRead, PeerWrite)
 WALL_MS = 1_700_000_000_000
 MEMORY_BYTES = 64 * 1024 * 1024
 
@@ -44,6 +45,7 @@ class Pump:
         self.now_s = 100.0
         self.latency_s = latency_s
         self.slow: dict[tuple[str, str], float] = {}
+        """(caller, callee) -> what requests on that data link take longer."""
         self.cut: dict[tuple[str, str], bool] = {}
         self.lost_replies_of: dict[str, bool] = {}
         self.nodes: dict[str, Node] = {}
@@ -82,8 +84,9 @@ class Pump:
         node = Node(config, store, random.Random(self._rng.random()), self.now, dict(disk))
         self.dead.pop(name, None)
         self.nodes[name] = node
+        self._links = {link: up for link, up in self._links.items() if link[0] != name}
         node.start(self.now)
-        self._drain(name)
+        self.drain(name)
         self._relink()
         return node
 
@@ -122,14 +125,14 @@ class Pump:
         outcome = node.submit(request, lambda found, _now: outcomes.append(found), self.now)
         if outcome is not None:
             outcomes.append(outcome)
-        self._drain(name)
+        self.drain(name)
         return outcomes
 
     def admin(self, name: str, verb: str, **arguments: object) -> Outcome:
         outcomes: list[Outcome] = []
         node = self.nodes[name]
         outcome = node.admin(verb, arguments, lambda found, _now: outcomes.append(found), self.now)
-        self._drain(name)
+        self.drain(name)
         if outcome is not None:
             return outcome
         self.run(12.0)
@@ -159,7 +162,7 @@ class Pump:
             return False
         self.now_s = max(self.now_s, timer[0])
         self.nodes[timer[1]].on_timer(self.now)
-        self._drain(timer[1])
+        self.drain(timer[1])
         return True
 
     def _deliver(self, event: _Event) -> None:
@@ -170,9 +173,10 @@ class Pump:
         self.nodes[event.target].on_message(
             NodeId(event.source), event.send.stream, event.send.lane, message, self.now
         )
-        self._drain(event.target)
+        self.drain(event.target)
 
-    def _drain(self, name: str) -> None:
+    def drain(self, name: str) -> None:
+        """End the wake-up of a node and execute its effects."""
         node = self.nodes[name]
         node.end_of_turn(self.now)
         while effects := node.take_effects():
@@ -208,7 +212,7 @@ class Pump:
         if self.lost_replies_of.get(name) and effect.stream and effect.lane is Lane.DATA:
             return
         at_s = self.now_s + self.latency_s
-        if effect.lane is Lane.DATA:
+        if effect.lane is Lane.DATA and isinstance(effect.message, _REQUESTS):
             at_s += self.slow.get((name, target), 0.0)
         fifo = (name, target, effect.lane)
         at_s = max(at_s, self._fifo.get(fifo, 0.0))
@@ -234,4 +238,4 @@ class Pump:
                         self._links[name, peer, lane] = up
                         reason = "" if up else "connection refused"
                         node.on_link(NodeId(peer), lane, up, self.now, reason)
-                        self._drain(name)
+                        self.drain(name)
