@@ -184,6 +184,9 @@ class ClusterSource(Protocol):
     ) -> CommandResult:
         """Install a link fault. ``link`` is ``caller->callee``; ``*`` and ``client`` are allowed.
 
+        A bare node name is everything that reaches the node; ``n3:disk`` and ``n3:clock`` are that
+        node's disk and clock. ``stream`` is ``down``, ``up`` or ``both``.
+
         ``for_s`` None: leased to this console, lives until removed.
         """
 
