@@ -57,7 +57,7 @@ LEVELS: Final = {"truecolor": 32, "256": 8}
 class ClusterConsole(App[None]):
     """Shows and commands the cluster of one source."""
 
-    CSS_PATH: str | PurePath | list[str | PurePath] | None = "styles/console.tcss"
+    CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = "styles/console.tcss"
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar = App.COMMANDS | {lambda: ActionCommands}
     BINDINGS: ClassVar = [

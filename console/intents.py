@@ -137,14 +137,21 @@ class LinkFault:
     text: str
     """``latency 200±50 ms``."""
     attributes: Mapping[str, float]
-    stream: str = "downstream"
+    stream: str = "down"
+    """``down`` (what the node answers), ``up`` (what it is asked) or ``both``."""
     toxicity: float = 1.0
     for_s: float | None = None
     control: bool = False
+    place: str = ""
+    """``disk`` or ``clock``; empty: links."""
+
+    def link(self, node_id: str) -> str:
+        """The fault's target at a node: a bare name is everything that reaches it."""
+        return f"{node_id}:{self.place}" if self.place else node_id
 
 
 def add_link_fault(node_ids: Sequence[str], fault: LinkFault) -> Command:
-    """Install a fault on every link towards each of the nodes."""
+    """Install a fault on everything that reaches each of the nodes, or on its disk or clock."""
     ids = tuple(node_ids)
 
     async def run(source: ClusterSource) -> CommandResult:
@@ -152,7 +159,7 @@ def add_link_fault(node_ids: Sequence[str], fault: LinkFault) -> Command:
         for node_id in ids:
             result = await source.add_fault(
                 fault.kind,
-                f"*->{node_id}",
+                fault.link(node_id),
                 fault.attributes,
                 stream=fault.stream,
                 toxicity=fault.toxicity,

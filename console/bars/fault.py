@@ -40,10 +40,15 @@ def _link(kind: str, text: str, **attributes: float) -> LinkFault:
     return LinkFault(kind, text, attributes)
 
 
+def _place(kind: str, text: str, place: str, **attributes: float) -> LinkFault:
+    """A fault of a node's disk or clock."""
+    return LinkFault(kind, text, attributes, place=place)
+
+
 PROCESS_KEYS: Final = {"x": "kill -9", "t": "terminate", "p": "pause", "o": "restart"}
 LINK_FAULTS: Final = {
     "b": ("bandwidth", _link("bandwidth", "bandwidth 64 KB/s", rate=64)),
-    "c": ("cut", LinkFault("cut", "cut", {}, "both", control=True)),
+    "c": ("cut", LinkFault("cut", "cut", {}, "both")),
     "r": ("reset peer", _link("reset_peer", "reset_peer", timeout=0)),
     "d": ("drop", _link("timeout", "drop", timeout=0)),
     "s": ("slow close", _link("slow_close", "slow_close 1000 ms", delay=1000)),
@@ -52,13 +57,13 @@ LINK_FAULTS: Final = {
 }
 SECOND_PAGE: Final = {
     "k": ("packet loss", _link("packet_loss", "packet_loss 10 %", loss_rate=0.1, correlation=0.25)),
-    "q": ("corrupt", LinkFault("corrupt", "corrupt 1 %", {}, toxicity=0.01)),
-    "b": ("disk bitflip", _link("bitflip", "bitflip", rate=0.001)),
-    "e": ("disk eio", _link("eio", "eio", rate=0.01)),
-    "n": ("disk full", _link("enospc", "enospc")),
-    "f": ("slow fsync", _link("slow_fsync", "slow_fsync 500 ms", delay=500)),
-    "w": ("clock skew", _link("skew", "skew +400 ms", offset=400)),
-    "j": ("clock jump", _link("jump", "jump +1000 ms", offset=1000)),
+    "q": ("corrupt", _link("corrupt", "corrupt 1 %", rate=0.01)),
+    "b": ("disk bitflip", _place("bitflip", "bitflip 0.1 %", "disk", rate=0.001)),
+    "e": ("disk eio", _place("eio", "eio 1 %", "disk", rate=0.01)),
+    "n": ("disk full", _place("enospc", "enospc", "disk")),
+    "f": ("slow fsync", _place("slow_fsync", "slow_fsync 500 ms", "disk", delay=500)),
+    "w": ("clock skew", _place("skew", "skew +400 ms", "clock", offset=400)),
+    "j": ("clock jump", _place("jump", "jump +1000 ms", "clock", offset=1000)),
 }
 
 

@@ -16,10 +16,10 @@ from console.painters.spans import Row, Span, fit
 from console.view_models.scene import Glyphs
 
 PRESETS: Final = ((50, 10), (200, 50), (1000, 100), (5000, 500))
-STREAMS: Final = ("downstream", "upstream", "both")
+STREAMS: Final = ("down", "up", "both")
 STREAM_WORDS: Final = {
-    "downstream": "replies",
-    "upstream": "requests",
+    "down": "replies",
+    "up": "requests",
     "both": "requests and replies",
 }
 DURATIONS: Final[tuple[float | None, ...]] = (None, 10.0, 30.0, 60.0)

@@ -104,10 +104,14 @@ SHORT_KINDS: Final = {
 
 def faults_of(node_id: str, faults: Sequence[ActiveFault]) -> tuple[ActiveFault, ...]:
     """Faults that touch a node: on it, or on a link to it."""
+    whole = (node_id, f"{node_id}:disk", f"{node_id}:clock")
     return tuple(
         fault
         for fault in faults
-        if fault.target == node_id or fault.target.endswith(f"->{node_id}")
+        if any(
+            target in whole or target.endswith(f"->{node_id}")
+            for target in fault.target.split(", ")
+        )
     )
 
 
