@@ -31,7 +31,7 @@ from nodecore.requests import Done, Failed, Flag, Level, Outcome, Read, Value
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
 from nodecore.storage.memory import Store
-from nodecore.table.interface import Kind
+from nodecore.table.interface import Entry, Kind
 from nodecore.timers import Timers
 from transport.messages import PeerRead, PeerValues
 
@@ -106,7 +106,8 @@ class Reader:
             needed = route.reads_needed(request.level)
             if route.local:
                 entry = store.get(key, now, touch=True)
-                if entry is not None and needed == 1:
+                filled = self.filled(slot)
+                if entry is not None and needed == 1 and filled:
                     if entry.kind != Kind.TOMBSTONE and not 0 < entry.expires_ms <= wall_ms:
                         version = Version(entry.hlc, entry.node)
                         results[index] = Value(entry.value, version, entry.expires_ms, entry.kind)
@@ -116,11 +117,8 @@ class Reader:
                     continue
                 read = KeyRead(operation, index, key, route, needed)
                 read.asked[self._node] = True
-                if entry is not None:
-                    found = Found(entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
-                    read.note(self._node, found)
-                elif self.filled(slot):
-                    read.note(self._node, None)
+                if filled:
+                    read.note(self._node, None if entry is None else _found(entry))
             else:
                 read = KeyRead(operation, index, key, route, needed)
             started.append(read)
@@ -216,13 +214,8 @@ class Reader:
                 if read.route.local:
                     read.asked[self._node] = True
                     entry = self._store.get(read.key, now, touch=False)
-                    if entry is not None:
-                        found = Found(
-                            entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms
-                        )
-                        read.note(self._node, found)
-                    elif self.filled(slot):
-                        read.note(self._node, None)
+                    if self.filled(slot):
+                        read.note(self._node, None if entry is None else _found(entry))
             self._advance(read, now)
 
     def _finish(self, read: KeyRead, now: Now) -> None:
@@ -241,6 +234,11 @@ class Reader:
     def _finish_short(self, read: KeyRead, now: Now) -> None:
         """Nobody is left to ask."""
         strict = read.operation.level is not Level.DEFAULT
+        if not strict and not read.answers and read.route.local:
+            # This node is being refilled: what it has is better than nothing, and marked as such.
+            entry = self._store.get(read.key, now)
+            if entry is not None:
+                read.note(self._node, _found(entry))
         if not strict and read.route.keyspace.on_partition == "available" and read.answers:
             best = read.best
             if best is not None and not best.dead(now.wall_ms):
@@ -297,6 +295,10 @@ def _batches(reads: list[KeyRead]) -> list[list[KeyRead]]:
             size = len(read.key)
         batches[-1].append(read)
     return batches
+
+
+def _found(entry: Entry) -> Found:
+    return Found(entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
 
 
 def _always(_slot: int) -> bool:

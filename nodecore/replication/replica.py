@@ -29,7 +29,7 @@ from transport.messages import (
 READ_REPLY_BYTES_MAX: Final = 8 * 1024 * 1024
 """Values beyond this in one reply are left out and asked for again: a reply must fit a frame."""
 NOT_FILLED: Final[list[Any]] = []
-"""Entry of PeerValues: this owner is still being refilled and can't say that the key is absent."""
+"""Entry of PeerValues: this owner is still being refilled and can't answer for the key."""
 ASK_AGAIN: Final = 0
 """Entry of PeerValues: the value did not fit this reply."""
 FUTURE_EXPIRY_MS_MAX: Final = 2**53
@@ -55,7 +55,7 @@ class Replica:
         store: where they live.
         clock: judges and notes versions.
         incarnation: stands in every reply.
-        filled: whether the misses of a slot can be believed.
+        filled: whether this node's copy of a slot can be believed.
         load: load hint 0..255 for replies.
     """
 
@@ -106,9 +106,12 @@ class Replica:
         store = self.store
         for key in keys:
             entry = store.get(key, now, touch=True)
+            if not self._filled(store.table.slot_of(key) if entry is None else entry.slot):
+                # What has come so far may be older than what others have acknowledged.
+                entries.append(NOT_FILLED)
+                continue
             if entry is None:
-                filled = self._filled(store.table.slot_of(key))
-                entries.append(None if filled else NOT_FILLED)
+                entries.append(None)
                 continue
             value = entry.value
             size += len(value)

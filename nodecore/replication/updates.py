@@ -94,7 +94,7 @@ class Updater:
         self, request: Update, route: Route, slot: int, on_outcome: OnOutcome, now: Now
     ) -> Outcome | None:
         entry = self._store.get(request.key, now, touch=True)
-        if entry is None and (route.absences > 1 or not self._reader.filled(slot)):
+        if (entry is None and route.absences > 1) or not self._reader.filled(slot):
             on_read = partial(self._on_read, request, on_outcome)
             outcome = self._reader.read(Read((request.key,)), on_read, now)
             if outcome is None:
@@ -128,9 +128,11 @@ class Updater:
         on_outcome: OnOutcome,
         now: Now,
     ) -> Outcome | None:
-        """The store has the last word on the current entry; ``found`` is what a read brought."""
+        """``found`` is what a read brought; the store has the last word unless it knows less."""
         current = None
         entry = self._store.get(request.key, now)
+        if found is not None and entry is not None and found.version > (entry.hlc, entry.node):
+            entry = None
         if entry is not None:
             if entry.kind != Kind.TOMBSTONE and not 0 < entry.expires_ms <= now.wall_ms:
                 version = Version(entry.hlc, entry.node)
