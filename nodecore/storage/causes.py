@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, StrEnum, auto
+from typing import Final
 
 
 class Cause(StrEnum):
@@ -26,10 +27,9 @@ class Cause(StrEnum):
     COLLECTED = "collected"
     """A tombstone past its time, or dropped for memory."""
 
-    @property
-    def is_old_news(self) -> bool:
-        """Whether the change may tell of a past that a collected tombstone has overruled."""
-        return self in (Cause.HINT, Cause.REPAIR, Cause.STREAM, Cause.HANDOVER)
+
+OLD_NEWS: Final = frozenset({Cause.HINT, Cause.REPAIR, Cause.STREAM, Cause.HANDOVER})
+"""Changes that may tell of a past that a collected tombstone has overruled."""
 
 
 class ApplyResult(Enum):

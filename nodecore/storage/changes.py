@@ -15,12 +15,12 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from nodecore.ids import SLOTS_COUNT, Now, Version
-from nodecore.storage.causes import ApplyResult, Cause
+from nodecore.storage.causes import OLD_NEWS, ApplyResult, Cause
 from nodecore.storage.eviction.interface import EvictionPolicy
 from nodecore.storage.expiry import BYTES_PER_KEY, ExpiryWheel
 from nodecore.storage.room import TOMBSTONES_SHARE_MAX, Decides, choose
 from nodecore.storage.sweep import Sweep
-from nodecore.storage.tombstones import Tombstones
+from nodecore.storage.tombstones import BYTES_PER_REFERENCE, Tombstones
 from nodecore.table.interface import (
     ENTRY_OVERHEAD_BYTES,
     QUEUE_TOMBSTONES,
@@ -32,6 +32,7 @@ from nodecore.table.tie import tie_wins
 
 ChangeHook: TypeAlias = Callable[[bytes, Entry | None, Entry | None, Cause], None]
 """(key, entry now or None when it is gone, detached copy of what was there or None, cause)."""
+SLACK_BYTES_MAX: Final = 64 * 1024
 EVICTED_REPORTED_MAX: Final = 100_000
 """Evictions kept for the other owners between two ticks; they find the rest by repair."""
 
@@ -68,6 +69,7 @@ class EntryChanges:
         self._sweep = Sweep(table, self._remove_flushed)
         self._evicted: list[tuple[bytes, Version]] = []
         self._hits_seen = 0
+        self._slack = min(bytes_max >> 10, SLACK_BYTES_MAX)
         policy.bind(table, rng)
         self._adopt_table()
 
@@ -138,7 +140,7 @@ class EntryChanges:
             return self._refused("refused_flushed", ApplyResult.REFUSED_FLUSHED)
         entry = self._present(key)
         if entry is None:
-            if cause.is_old_news and version.hlc <= self._tombstones.floor(self.table.slot_of(key)):
+            if cause in OLD_NEWS and version.hlc <= self._tombstones.floor(self.table.slot_of(key)):
                 return self._refused("refused_floor", ApplyResult.REFUSED_FLOOR)
         elif not _newer(version, kind, value, entry):
             return self._refused("older", ApplyResult.OLDER)
@@ -174,6 +176,7 @@ class EntryChanges:
                 self.policy.on_remove(there)
             entry = self.table.put(key, kind, b"", version.hlc, version.node, 0)
             self._tombstones.add(key, version.hlc, now.wall_ms)
+            self.table.inline_bytes_max -= BYTES_PER_REFERENCE
             self._limit_tombstones()
             return entry
         entry = self.table.put(key, kind, value, version.hlc, version.node, expires_ms)
@@ -182,12 +185,15 @@ class EntryChanges:
 
     def _admit(self, entry: Entry) -> None:
         """Tell policy and wheel of a live entry that was just stored."""
+        policy = self.policy
         if entry.queue == 0:
-            self.policy.on_insert(entry)
-        elif self.policy.wants_hits:
-            self.policy.on_hit(entry)
+            policy.on_insert(entry)
+            self.table.inline_bytes_max -= policy.bytes_per_entry
+        elif policy.wants_hits:
+            policy.on_hit(entry)
         if entry.expires_ms:
             self._wheel.add(entry.key, entry.expires_ms)
+            self.table.inline_bytes_max -= BYTES_PER_KEY
 
     def apply_batch(
         self,
@@ -205,7 +211,7 @@ class EntryChanges:
         table = self.table
         growth = sum(map(len, keys)) + sum(map(len, values))
         growth += len(keys) * self._entry_bytes(expires_ms)
-        if version.hlc <= self.flushed_hlc or cause.is_old_news or not self._make_room(growth):
+        if version.hlc <= self.flushed_hlc or cause in OLD_NEWS or not self._make_room(growth):
             results = (
                 self.apply(key, Kind.STRING, value, version, expires_ms, cause, now)
                 for key, value in zip(keys, values, strict=True)
@@ -311,6 +317,7 @@ class EntryChanges:
         return ENTRY_OVERHEAD_BYTES + self.policy.bytes_per_entry + wheel_bytes
 
     def _limit_inline_writes(self) -> None:
+        """Keep the table's limit on entries at what the bookkeeping leaves of the memory."""
         self.table.inline_bytes_max = self.bytes_max - self._bookkeeping_bytes()
 
     def _settle(self) -> None:
@@ -331,20 +338,26 @@ class EntryChanges:
                     policy.on_insert(entry)
 
     def _make_room(self, size: int, key: bytes = b"", there: Entry | None = None) -> bool:
-        """Evict until ``size`` bytes fit, of which the entry that is ``there`` gives back its own."""
+        """Evict until ``size`` bytes fit, of which the entry that is ``there`` gives back its own.
+
+        Evicts somewhat more than needed, so that in a full store most writes find room at once.
+        """
+        table = self.table
         growth = size - (0 if there is None else there.size)
-        if self.memory_bytes + growth <= self.bytes_max:
+        if table.bytes_used + growth <= table.inline_bytes_max:
             return True
         if size > self.bytes_max:
             return False
         self._settle()
-        while self.memory_bytes + growth > self.bytes_max:
+        self._limit_inline_writes()
+        slack = 0 if table.bytes_used + growth <= table.inline_bytes_max else self._slack
+        while table.bytes_used + growth > table.inline_bytes_max - slack:
             if not self._evict_one():
-                return False
-            if there is not None and key not in self.table:
+                break
+            if there is not None and key not in table:
                 growth, there = size, None
         self._limit_inline_writes()
-        return True
+        return table.bytes_used + growth <= table.inline_bytes_max
 
     def _evict_one(self) -> bool:
         """Remove the least worthy entry; False when nothing is left to remove."""

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, final
 
 from nodecore.ids import SLOTS_COUNT, Now
 from nodecore.storage.causes import ApplyResult, Cause
-from nodecore.storage.changes import ChangeHook, EntryChanges
+from nodecore.storage.changes import SLACK_BYTES_MAX, ChangeHook, EntryChanges
 from nodecore.storage.eviction.interface import EvictionPolicy
 from nodecore.storage.paging import HASH_BITS, SlotPages
 from nodecore.storage.reports import StoreStatistics, StoreTick
@@ -83,9 +83,10 @@ class Store(EntryChanges):
         writes = table.gate_writes - self._gate_writes_before
         self._gate_writes_before = table.gate_writes
         mean_bytes = table.bytes_used // max(1, len(table))
-        limit = self.bytes_max - headroom_bytes(self.bytes_max, writes * mean_bytes)
+        headroom = headroom_bytes(self.bytes_max, writes * mean_bytes)
+        self._limit_inline_writes()
         for _ in range(EVICTIONS_PER_TICK_MAX):
-            if self.memory_bytes <= limit or not self._evict_one():
+            if table.bytes_used <= table.inline_bytes_max - headroom or not self._evict_one():
                 break
         self._limit_inline_writes()
 
@@ -119,6 +120,7 @@ class Store(EntryChanges):
     def set_bytes_max(self, bytes_max: int) -> None:
         """Change the memory limit; ticks and writes shrink to it."""
         self.bytes_max = bytes_max
+        self._slack = min(bytes_max >> 10, SLACK_BYTES_MAX)
         self._limit_inline_writes()
 
     # -- walks
