@@ -87,7 +87,7 @@ def _status(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Out
     members = [
         {
             "id": str(member.node_id),
-            "status": node.member_status(member.node_id),
+            "status": node.standing.member_status(member.node_id),
             "native": member.addresses.native,
             "resp": member.addresses.resp,
             "http": member.addresses.http,
@@ -197,7 +197,7 @@ def _change_cancel(
 def _change_status(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
     topology = node.chain.document
     change = topology.change if topology is not None else None
-    progress = node.change_progress()
+    progress = node.topology_changes.progress()
     return Done(
         {
             "state": "stable" if change is None else "joint",

@@ -18,11 +18,10 @@ from nodecore.config import NodeConfig
 from nodecore.consensus.chain import Chain, ChainPorts
 from nodecore.consensus.outcome import ProposalOutcome, ProposalResult
 from nodecore.doors.session import OnOutcome
-from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Severity, Stop
+from nodecore.effects import Effect, Emit, Persist, Send, Stop
 from nodecore.errors import Code
 from nodecore.event_ring import EventRing
 from nodecore.founding import first_document, own_member
-from nodecore.gate_rules import GateRules
 from nodecore.heat.counter import HeatCounter
 from nodecore.ids import SLOTS_COUNT, Epoch, Incarnation, NodeId, Now
 from nodecore.limits import TICK_S
@@ -32,21 +31,20 @@ from nodecore.membership.ports import MembershipPorts
 from nodecore.membership.settings import MembershipSettings
 from nodecore.node_faults import clock_skew_ms
 from nodecore.node_messages import on_control, on_data
+from nodecore.node_standing import Standing
 from nodecore.node_statistics import Recorder, snapshot
 from nodecore.node_tick import Ticker
 from nodecore.placement.hashing import node_tag
 from nodecore.placement.policies import propose_flush
-from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
-from nodecore.placement.voters import voter_sets
 from nodecore.replication.change_ports import ChangePorts
 from nodecore.replication.coordinator import Coordinator, CoordinatorPorts
 from nodecore.replication.migration import TopologyChanges
 from nodecore.replication.versions import MARK_RECORD, HybridClock
 from nodecore.requests import Done, Failed, Flush, KeyCount, Outcome, Request, Unknown
 from nodecore.resilience.breakers import LinkBreakers
-from nodecore.routing import Peers, Routing
-from nodecore.statistics import ChangeProgress, NodeStatistics
+from nodecore.routing import Peers
+from nodecore.statistics import NodeStatistics
 from nodecore.storage.memory import Store
 from nodecore.table.interface import Table
 from nodecore.timers import Timers
@@ -55,8 +53,6 @@ from transport.faults import FaultBoard
 from transport.messages import Lane, Message
 
 INCARNATION_RECORD: Final = "incarnation"
-SEED_PREFIX: Final = "seed:"
-"""Members that are known by address only, until a document names them."""
 
 
 class Node:
@@ -89,11 +85,7 @@ class Node:
         self.fault_board = FaultBoard()
         self.event_ring = EventRing(self._id)
         self.recorder = Recorder(now)
-        self.routing: Routing | None = None
         self._effects: list[Effect] = []
-        self._peers_sent: tuple[tuple[NodeId, str], ...] | None = None
-        self._been_ready = False
-        self._slot_counts = (0, 0)
         known = persisted.get(INCARNATION_RECORD, 0)
         self.incarnation = Incarnation((known if isinstance(known, int) else 0) + 1)
         self._persist(INCARNATION_RECORD, self.incarnation)
@@ -102,6 +94,7 @@ class Node:
             store.table, node_tag(self._id), self._persist, mark if isinstance(mark, int) else 0
         )
         self.breakers = LinkBreakers(config.slow_call_ms, Random(rng.random()), self._on_breaker)
+        self.standing = Standing(self)
         self._compose(config, rng)
         self.chain.restore(persisted, now)
 
@@ -149,9 +142,8 @@ class Node:
         self.topology_changes = TopologyChanges(
             self._change_ports(), self.store, self.timers, own_member(config), config.down_grace_s
         )
-        self._gate = GateRules(self.table)
         self._ticker = Ticker(self)
-        self.store.owner_decides = self._decides_evictions
+        self.store.owner_decides = self.standing.decides_evictions
 
     def _change_ports(self) -> ChangePorts:
         return ChangePorts(
@@ -166,7 +158,7 @@ class Node:
             is_failed=lambda node: self.membership.status(node) is Status.FAILED,
             emit=self.emit,
             stop=lambda reason, exit_code: self.add_effect(Stop(reason, exit_code)),
-            on_filled=lambda now: self.refresh_gate(now),
+            on_filled=self.standing.refresh_gate,
             heat=lambda slot: float(self.heat.bands[slot * len(self.heat.bands) // SLOTS_COUNT]),
         )
 
@@ -177,21 +169,19 @@ class Node:
         self.now = now
         document = self.chain.document
         if document is not None:
-            self._on_document(document, None, now)
+            self.standing.adopt(document, None, now)
         else:
             founding = first_document(self.config)
             if founding is not None:
-                self._founding = True
+                self.standing.founding = True
                 self.chain.start(founding, now)
             else:
-                self._set_peers()
+                self.standing.set_peers()
                 self.topology_changes.join(
-                    tuple(peer for peer, _address in self._seed_addresses()), now
+                    tuple(peer for peer, _address in self.standing.seed_addresses()), now
                 )
         self.topology_changes.start(now)
         self._tick(now)
-
-    _founding = False
 
     def _tick(self, now: Now) -> None:
         self.timers.schedule(now.mono_s + TICK_S, self._tick)
@@ -220,7 +210,7 @@ class Node:
                 word = "up" if up else "down"
                 detail = f": {reason}" if reason else ""
                 self.emit(Emit(f"link.{word}", f"data link to {peer} is {word}{detail}"))
-        if not up and self._been_ready:
+        if not up and self.ready():
             self.membership.hint_unreachable(peer, now, refused="refused" in reason.lower())
 
     def on_undelivered(self, effect: Send, now: Now) -> None:
@@ -297,7 +287,7 @@ class Node:
     def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """See ``Backend.submit``."""
         if type(request) is KeyCount:
-            return Done(sum(self.store.live_count(slot) for slot in self._primary_slots()))
+            return Done(sum(self.store.live_count(slot) for slot in self.standing.primary_slots()))
         if type(request) is Flush:
             return self._flush(on_outcome, now)
         return self.coordinator.submit(request, on_outcome, now)
@@ -312,7 +302,7 @@ class Node:
 
     def owners(self, slot: int) -> Sequence[NodeId]:
         """Owners for reads; empty before a topology is known."""
-        return () if self.routing is None else self.routing.default[slot].owners
+        return () if self.standing.routing is None else self.standing.routing.default[slot].owners
 
     def is_live(self, node: NodeId) -> bool:
         """Whether requests are routed there now."""
@@ -328,7 +318,7 @@ class Node:
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """Local keys in slots owned first by this node."""
-        return self.store.scan(cursor, count, self._is_primary)
+        return self.store.scan(cursor, count, self.standing.is_primary)
 
     def statistics(self, now: Now) -> NodeStatistics:
         """A snapshot of this moment."""
@@ -346,15 +336,7 @@ class Node:
 
     def ready(self) -> bool:
         """A full member, with a sound clock, that has once seen a majority of the members."""
-        document = self.chain.document
-        if document is None or all(m.node_id != self._id for m in document.members):
-            return False
-        if not self._been_ready:
-            live = sum(1 for member in document.members if self.is_live(member.node_id))
-            self._been_ready = 2 * live > len(document.members) and self.clock.may_coordinate(
-                self.now
-            )
-        return self._been_ready
+        return self.standing.ready(self.now)
 
     def epoch(self) -> Epoch:
         """Of the newest document; 0 without one."""
@@ -378,125 +360,16 @@ class Node:
     def _persist(self, name: str, plain: object) -> None:
         self._effects.append(Persist(name, pack_plain(plain)))
 
-    def member_status(self, node: NodeId) -> str:
-        """Status of a member in the words of ``PeerView``."""
-        if node == self._id:
-            return self.own_status()
-        change = None if self.chain.document is None else self.chain.document.change
-        if change is not None and change.node_id == node:
-            if change.kind == "join" and self.membership.is_live(node):
-                return "joining"
-            if change.kind == "leave" and self.membership.is_live(node):
-                return "leaving"
-        return str(self.membership.status(node))
-
-    def own_status(self) -> str:
-        """This node's own status."""
-        document = self.chain.document
-        if document is None:
-            return "joining"
-        if all(m.node_id != self._id for m in document.members):
-            return "joining" if document.member(self._id) is not None else "left"
-        change = document.change
-        leaving = change is not None and change.kind == "leave" and change.node_id == self._id
-        return "leaving" if leaving else "alive"
-
-    def change_progress(self) -> ChangeProgress | None:
-        """The change that this node coordinates."""
-        return self.topology_changes.progress()
-
-    def slot_counts(self) -> tuple[int, int]:
-        """(slots whose first owner this node is, other slots that it owns)."""
-        return self._slot_counts
-
     def _is_filled(self, slot: int) -> bool:
         return self.topology_changes.is_complete(slot)
 
     def _load_hint(self) -> int:
         return min(255, int(self.recorder.loop_lag_ms))
 
-    def _decides_evictions(self, slot: int) -> bool:
-        for owner in self.owners(slot):
-            if self.is_live(owner):
-                return owner == self._id
-        return True
-
-    def _is_primary(self, slot: int) -> bool:
-        owners = self.owners(slot)
-        return bool(owners) and owners[0] == self._id
-
-    def _primary_slots(self) -> list[int]:
-        return [slot for slot in range(SLOTS_COUNT) if self._is_primary(slot)]
-
     # -- what rooms tell -----------------------------------------------------------------------
 
     def _on_document(self, document: Topology, previous: Topology | None, now: Now) -> None:
-        slot_map = SlotMap.compile(document)
-        self.routing = Routing(self._id, document, slot_map)
-        own = self._id
-        primary = sum(1 for owners in slot_map.owners if owners[:1] == (own,))
-        copies = slot_map.copies
-        held = sum(1 for owners in slot_map.owners if own in owners[:copies])
-        self._slot_counts = (primary, held - primary)
-        if document.flushed_hlc and (
-            previous is None or document.flushed_hlc > previous.flushed_hlc
-        ):
-            self.store.flush(document.flushed_hlc)
-            self.coordinator.hints.drop_flushed(document.flushed_hlc)
-        names = [m.node_id for m in document.all_members if m.node_id != own]
-        for name in self.coordinator.hints.targets:
-            if name not in names:
-                self.coordinator.hints.drop_node(name)
-        self.breakers.set_peers(names)
-        self.membership.set_members([own, *names], now, voter_sets(document))
-        self.peers.changed()
-        self._set_peers()
-        fresh = self._founding and previous is None
-        self.topology_changes.on_topology(document, slot_map, now, fresh=fresh)
-        self.refresh_gate(now)
-        state = "joint" if document.joint else "stable"
-        self.emit(
-            Emit(
-                "topology.epoch",
-                f"epoch {document.epoch} ({state}): {document.reason}",
-                Severity.NOTICE,
-                (("epoch", int(document.epoch)), ("state", state)),
-            )
-        )
-        for held_request in self.coordinator.on_topology(self.routing, now):
-            on_data(self, held_request.peer, held_request.stream, held_request.message, now)
-
-    def _set_peers(self) -> None:
-        document = self.chain.document
-        addresses: list[tuple[NodeId, str]] = []
-        if document is not None:
-            addresses = [
-                (member.node_id, member.addresses.native)
-                for member in document.all_members
-                if member.node_id != self._id
-            ]
-        if document is None or document.member(self._id) is None:
-            known = [address for _id, address in addresses]
-            addresses += [seed for seed in self._seed_addresses() if seed[1] not in known]
-        wanted = tuple(addresses)
-        if wanted != self._peers_sent:
-            self._peers_sent = wanted
-            self._effects.append(SetPeers(wanted))
-
-    def _seed_addresses(self) -> list[tuple[NodeId, str]]:
-        return [
-            (NodeId(f"{SEED_PREFIX}{number}"), address)
-            for number, address in enumerate(self.config.join)
-        ]
-
-    def refresh_gate(self, now: Now) -> None:
-        """Something that the gate's rules depend on has changed."""
-        if self.routing is not None:
-            self._gate.refresh(
-                self.routing,
-                self.topology_changes.unfilled,
-                may_coordinate=self.clock.may_coordinate(now),
-            )
+        self.standing.adopt(document, previous, now)
 
     def _on_status_change(self, node: NodeId, old: Status, new: Status, now: Now) -> None:
         self.peers.changed()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nodecore import __version__
-from nodecore.ids import NodeId, Now
+from nodecore.ids import Now
 from nodecore.node_faults import fault_states
 from nodecore.statistics import (
     LATENCY_BOUNDS_US,
@@ -70,7 +70,7 @@ def peer_views(node: Node) -> tuple[PeerView, ...]:
     return tuple(
         PeerView(
             node_id=member.node_id,
-            status=node.member_status(member.node_id),
+            status=node.standing.member_status(member.node_id),
             incarnation=node.membership.incarnation_of(member.node_id),
             link_up=node.peers.linked(member.node_id),
         )
@@ -85,7 +85,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
     reader, hints = coordinator.reader, coordinator.hints
     topology = node.chain.document
     process: Mapping[str, float] = recorder.process
-    primary, replica = node.slot_counts()
+    primary, replica = node.standing.slots_primary, node.standing.slots_replica
     return NodeStatistics(
         node_id=node.node_id,
         at_wall_ms=now.wall_ms,
@@ -96,7 +96,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         epoch=node.chain.epoch,
         cluster_id=node.cluster_id,
         cluster_state="joint" if topology is not None and topology.joint else "stable",
-        status=node.own_status(),
+        status=node.standing.own_status(),
         incarnation=node.incarnation,
         slots_primary=primary,
         slots_replica=replica,
@@ -139,7 +139,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         faults=fault_states(node.fault_board, now),
         hot_keys=node.heat.hot_keys,
         slot_heat=node.heat.bands,
-        change=node.change_progress(),
+        change=node.topology_changes.progress(),
         counters={
             **store.counters,
             **node.topology_changes.counters(),
@@ -152,8 +152,3 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
             "repairs_skipped": coordinator.repairs.skipped,
         },
     )
-
-
-def alive_count(node: Node, names: tuple[NodeId, ...]) -> int:
-    """How many of ``names`` this node can reach, itself included."""
-    return sum(1 for name in names if node.is_live(name))

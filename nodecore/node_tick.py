@@ -36,8 +36,9 @@ class Ticker:
         sound = node.clock.may_coordinate(now)
         if sound != self._sound_clock:
             self._sound_clock = sound
-            node.refresh_gate(now)
+            node.standing.refresh_gate(now)
         node.coordinator.policy.minority = self._in_minority()
+        node.standing.ready(now)
         expire_faults(node, now)
         node.coordinator.tick(now)
 
@@ -53,11 +54,11 @@ class Ticker:
     def _tell_evictions(self, evicted: list[tuple[bytes, Version]]) -> None:
         """The other owners drop what this node decided to drop, up to that version."""
         node = self._node
-        if node.routing is None:
+        if node.standing.routing is None:
             return
         frames: dict[NodeId, tuple[list[list[object]], int]] = {}
         for key, version in evicted:
-            route = node.routing.route(key, node.table.slot_of(key))
+            route = node.standing.routing.route(key, node.table.slot_of(key))
             entry: list[object] = [key, version.hlc, version.node]
             for owner in route.targets:
                 if owner == node.node_id or not node.is_live(owner):

@@ -15,7 +15,7 @@ from nodecore.storage.eviction import make_policy
 from nodecore.storage.memory import Store
 from nodecore.table import make_table
 from transport.codec import decode, encode, unpack_plain
-from transport.messages import Forward, Lane, PeerApply, PeerRead, PeerWrite
+from transport.messages import Forward, Lane, PeerApply, PeerRead, PeerWrite, TopologyDocument
 
 _REQUESTS = (Forward, PeerApply, PeerRead, PeerWrite)
 WALL_MS = 1_700_000_000_000
@@ -47,6 +47,8 @@ class Pump:
         self.slow: dict[tuple[str, str], float] = {}
         """(caller, callee) -> what requests on that data link take longer."""
         self.cut: dict[tuple[str, str], bool] = {}
+        self.withheld: dict[str, bool] = {}
+        """Nodes that no topology document reaches."""
         self.lost_replies_of: dict[str, bool] = {}
         self.nodes: dict[str, Node] = {}
         self.dead: dict[str, bool] = {}
@@ -77,9 +79,7 @@ class Pump:
             **self._settings,  # type: ignore[arg-type]
         )
         table = make_table("auto")
-        store = Store(
-            table, make_policy("s3fifo", MEMORY_BYTES), MEMORY_BYTES, random.Random(1)
-        )
+        store = Store(table, make_policy("s3fifo", MEMORY_BYTES), MEMORY_BYTES, random.Random(1))
         disk = self.disks.setdefault(name, {})
         node = Node(config, store, random.Random(self._rng.random()), self.now, dict(disk))
         self.dead.pop(name, None)
@@ -170,6 +170,8 @@ class Pump:
         if event.target in self.dead or self.cut.get((event.source, event.target)):
             return
         message = decode(event.payload)
+        if isinstance(message, TopologyDocument) and self.withheld.get(event.target):
+            return
         self.nodes[event.target].on_message(
             NodeId(event.source), event.send.stream, event.send.lane, message, self.now
         )
@@ -203,7 +205,11 @@ class Pump:
         return peer
 
     def _send(self, name: str, effect: Send) -> None:
-        target = self._resolve(str(effect.peer), name) if str(effect.peer).startswith("seed:") else str(effect.peer)
+        target = (
+            self._resolve(str(effect.peer), name)
+            if str(effect.peer).startswith("seed:")
+            else str(effect.peer)
+        )
         self.sent.append((name, effect))
         up = target in self.nodes and target not in self.dead and not self.cut.get((name, target))
         if not up:
