@@ -1,0 +1,121 @@
+"""The one table of metrics: names, help, types, and where each value comes from.
+
+``/metrics``, the alert rules and the dashboards read this table. Labels are bounded by
+construction: commands, causes, peers, states; never keys. It formats nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, final
+
+from nodecore.statistics import LATENCY_BOUNDS_US, LatencyHistogram, NodeStatistics
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+Sample: TypeAlias = tuple[tuple[str, ...], float]
+"""(label values, value)."""
+LABELLED_MAX: Final = 256
+"""Samples of one labelled metric; more are not shown."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family."""
+
+    name: str
+    """With prefix and unit, without ``_total``."""
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    samples: Callable[[NodeStatistics], Iterable[Sample]] | None = None
+    histogram: Callable[[NodeStatistics], LatencyHistogram | None] | None = None
+
+    @property
+    def sample_name(self) -> str:
+        """The name that a query uses: counters end in ``_total``, histograms in ``_bucket``."""
+        suffix = {"counter": "_total", "histogram": "_bucket", "gauge": ""}
+        return self.name + suffix[self.kind]
+
+
+def _counter(name: str, text: str, read: Callable[[NodeStatistics], float]) -> Metric:
+    return Metric(f"ringdeck_{name}", "counter", text, (), lambda now: [((), read(now))])
+
+
+def _gauge(name: str, text: str, read: Callable[[NodeStatistics], float]) -> Metric:
+    return Metric(f"ringdeck_{name}", "gauge", text, (), lambda now: [((), read(now))])
+
+
+def _by_name(counts: dict[str, int]) -> list[Sample]:
+    return [((name,), counts[name]) for name in sorted(counts)[:LABELLED_MAX]]
+
+
+def seconds_bounds() -> tuple[float, ...]:
+    """Upper bounds of the latency buckets in seconds; the last bucket has none."""
+    return tuple(bound / 1_000_000 for bound in LATENCY_BOUNDS_US)
+
+
+METRICS: Final = (
+    Metric("ringdeck_node_info", "gauge", "What runs here; always 1.", ("version", "table", "cluster_id"),
+           lambda now: [((now.version, now.table, now.cluster_id), 1)]),
+    Metric("ringdeck_node_status", "gauge", "1 for the status that this node has.", ("status",),
+           lambda now: [((now.status,), 1)]),
+    _gauge("uptime_seconds", "Seconds since the process started.", lambda now: now.uptime_s),
+    _gauge("epoch", "Epoch of the topology in force.", lambda now: now.epoch),
+    _gauge("topology_joint", "1 while a topology change is under way.", lambda now: now.cluster_state == "joint"),
+    _gauge("slots_primary", "Slots that this node owns first.", lambda now: now.slots_primary),
+    _gauge("slots_replica", "Slots that this node owns as a replica.", lambda now: now.slots_replica),
+    _gauge("keys", "Live entries of the table.", lambda now: now.keys),
+    _gauge("tombstones", "Deletions that are remembered.", lambda now: now.tombstones),
+    _gauge("memory_bytes", "Accounted bytes of entries and buffers.", lambda now: now.memory_bytes),
+    _gauge("memory_max_bytes", "Limit of the accounted bytes.", lambda now: now.memory_bytes_max),
+    _gauge("resident_memory_bytes", "Resident memory of the process.", lambda now: now.rss_bytes),
+    Metric("ringdeck_evictions", "counter", "Entries removed without a command.", ("cause",), lambda now: _by_name(now.evictions)),
+    _counter("reads", "Keys read, all doors.", lambda now: now.reads),
+    _counter("writes", "Keys written, all doors.", lambda now: now.writes),
+    _counter("hits", "Reads that found a value.", lambda now: now.hits),
+    _counter("misses", "Reads that found none.", lambda now: now.misses),
+    _counter("errors", "Requests that failed.", lambda now: now.errors),
+    _counter("unknowns", "Requests whose outcome is not known.", lambda now: now.unknowns),
+    _counter("gate_reads", "Reads answered by the table's gate.", lambda now: now.gate_reads),
+    Metric("ringdeck_requests", "counter", "Commands by name.", ("command",), lambda now: _by_name(now.requests)),
+    Metric("ringdeck_read_latency_seconds", "histogram", "Time to answer reads.", histogram=lambda now: now.read_latency),
+    Metric("ringdeck_write_latency_seconds", "histogram", "Time to answer writes.", histogram=lambda now: now.write_latency),
+    _counter("received_bytes", "Bytes received from clients and peers.", lambda now: now.bytes_in),
+    _counter("sent_bytes", "Bytes sent to clients and peers.", lambda now: now.bytes_out),
+    _gauge("connections", "Open client connections.", lambda now: now.connections),
+    _counter("connections_refused", "Connections above the limit.", lambda now: now.connections_refused),
+    _gauge("loop_lag_seconds", "How late the event loop runs.", lambda now: now.loop_lag_ms / 1000),
+    _counter("cpu_seconds", "Processor time of this process.", lambda now: now.cpu_s),
+    _gauge("hints_queued", "Writes kept for nodes that did not answer.", lambda now: now.hints_queued),
+    _gauge("hints_bytes", "Bytes of those writes.", lambda now: now.hints_bytes),
+    _counter("hints_sent", "Hints handed over.", lambda now: now.hints_sent),
+    _counter("hints_dropped", "Hints dropped at a bound.", lambda now: now.hints_dropped),
+    _counter("repairs", "Copies repaired.", lambda now: now.repairs),
+    _counter("conflicts", "Concurrent writes settled by version.", lambda now: now.conflicts),
+    _counter("sloppy_writes", "Writes acknowledged with fewer than W copies.", lambda now: now.sloppy_writes),
+    _counter("degraded_reads", "Misses that too few owners confirmed.", lambda now: now.degraded_reads),
+    _counter("forwarded", "Requests sent on to an owner.", lambda now: now.forwarded),
+    _counter("hedged", "Reads asked of a second owner.", lambda now: now.hedged),
+    _gauge("clock_offset_seconds", "Median offset of the peers' clocks.", lambda now: now.clock_offset_ms / 1000),
+    Metric("ringdeck_peer_status", "gauge", "1 for the status that this node gives a peer.", ("peer", "status"),
+           lambda now: [((peer.node_id, peer.status), 1) for peer in now.peers[:LABELLED_MAX]]),
+    Metric("ringdeck_peer_link_up", "gauge", "1 while the link to a peer stands.", ("peer",),
+           lambda now: [((peer.node_id,), peer.link_up) for peer in now.peers[:LABELLED_MAX]]),
+    Metric("ringdeck_breaker_state", "gauge", "1 for the state of a link's breaker.", ("peer", "state"),
+           lambda now: [((entry.peer, entry.state), 1) for entry in now.breakers[:LABELLED_MAX]]),
+    Metric("ringdeck_breaker_trips", "counter", "How often a link's breaker opened.", ("peer",),
+           lambda now: [((entry.peer,), entry.trips) for entry in now.breakers[:LABELLED_MAX]]),
+    Metric("ringdeck_link_latency_seconds", "gauge", "Smoothed latency of calls to a peer.", ("peer",),
+           lambda now: [((entry.peer,), entry.latency_ms / 1000) for entry in now.breakers[:LABELLED_MAX]]),
+    _gauge("faults_active", "Injected faults on this node.", lambda now: len(now.faults)),
+    _gauge("hot_keys", "Keys above the hot-key threshold.", lambda now: len(now.hot_keys)),
+    _gauge("hot_key_requests_per_second", "Rate of the hottest key.",
+           lambda now: max((heat.reads_per_s + heat.writes_per_s for heat in now.hot_keys), default=0.0)),
+    _gauge("change_slots_pending", "Slots that a topology change has still to move.",
+           lambda now: now.change.slots_total - now.change.slots_done if now.change else 0),
+    Metric("ringdeck_room_events", "counter", "Named counters of the node's rooms.", ("counter",), lambda now: _by_name(now.counters)),
+)  # fmt: skip
+"""Every metric; each carries the label ``node`` beside its own."""
+BY_NAME: Final = {metric.name: metric for metric in METRICS}
