@@ -18,20 +18,6 @@ CLIENT: Final = "client"
 ANY: Final = "*"
 ARROW: Final = "->"
 
-KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "latency": ("latency", "jitter"),
-    "bandwidth": ("rate",),
-    "slow_close": ("delay",),
-    "timeout": ("timeout",),
-    "reset_peer": ("timeout",),
-    "slicer": ("average_size", "size_variation", "delay"),
-    "limit_data": ("bytes",),
-    "packet_loss": ("loss_rate", "correlation"),
-    "cut": (),
-    "corrupt": ("rate",),
-}
-"""Fault kinds and their attributes, toxiproxy's names and units."""
-
 
 @dataclass(frozen=True, slots=True)
 class Installation:
@@ -88,18 +74,3 @@ def installations(link: str, nodes: Sequence[str], reachable: Sequence[str]) -> 
     if not kept and (found or caller == callee):
         raise UsageError(f"{link}: no node at either end can be reached")
     return kept
-
-
-def attributes_of(kind: str, given: dict[str, float]) -> dict[str, float]:
-    """Check attribute names of a fault.
-
-    Raises:
-        UsageError: the kind or an attribute is unknown; the message lists what is known.
-    """
-    if kind not in KINDS:
-        raise UsageError(f"{kind}: no such fault (known: {', '.join(KINDS)})")
-    unknown = [name for name in given if name not in KINDS[kind]]
-    if unknown:
-        known = ", ".join(KINDS[kind]) or "none"
-        raise UsageError(f"{kind}: unknown attribute {', '.join(unknown)} (known: {known})")
-    return given

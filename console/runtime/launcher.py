@@ -295,15 +295,16 @@ async def stop_nodes(
     for node in waiting:
         await spawner.signal(node.pid, node.born, number)
         await spawner.signal(node.pid, node.born, signal.SIGCONT)
-    await _wait_gone(waiting, spawner, deadline_s)
+    await wait_gone(waiting, spawner, deadline_s)
     stubborn = [node.id for node in waiting]
     for node in waiting:
         await spawner.signal(node.pid, node.born, signal.SIGKILL)
-    await _wait_gone(waiting, spawner, 5.0)
+    await wait_gone(waiting, spawner, 5.0)
     return stubborn
 
 
-async def _wait_gone(waiting: list[NodeRecord], spawner: Spawner, deadline_s: float) -> None:
+async def wait_gone(waiting: list[NodeRecord], spawner: Spawner, deadline_s: float) -> None:
+    """Wait until these processes are gone, at most ``deadline_s``; they are taken off the list."""
     with trio.move_on_after(deadline_s):
         while True:
             for node in list(waiting):

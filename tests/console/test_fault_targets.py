@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.errors import UsageError
-from console.fault_targets import Installation, attributes_of, installations, links_of
+from console.fault_targets import Installation, installations, links_of
 
 NODES = ["n1", "n2", "n3"]
 
@@ -51,7 +51,3 @@ def test_bad_targets(target: str) -> None:
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(UsageError, match="known: n1, n2, n3"):
         places("n1->n9")
-    with pytest.raises(UsageError, match="known: latency, jitter"):
-        attributes_of("latency", {"delay": 1.0})
-    with pytest.raises(UsageError, match="no such fault"):
-        attributes_of("lag", {})

@@ -1,0 +1,277 @@
+"""The command line: one place that composes the commands and turns errors into exit codes.
+
+Heavy parts (trio, the screen) are imported by the command that needs them, so that ``--version`` and
+completion stay quick. Standard output carries results only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from console import cli_chaos, cli_cluster, cli_scenario
+from console.cli_cluster import Json, Name
+from console.cli_output import print_json, report_error, result, tell
+from console.errors import ConsoleError, UsageError
+from console.exit_codes import ExitCode
+
+app = typer.Typer(
+    name="ringdeck",
+    no_args_is_help=False,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A distributed cache that you can watch, break and heal from one terminal.",
+)
+app.add_typer(cli_cluster.app, name="cluster")
+app.add_typer(cli_chaos.app, name="chaos")
+app.add_typer(cli_scenario.demo_app, name="demo")
+app.add_typer(cli_scenario.app, name="scenario")
+
+Key = Annotated[str, typer.Argument(help="The key, as UTF-8 text.", metavar="KEY")]
+Address = Annotated[
+    str, typer.Option("--connect", help="Native address of any member, instead of a local name.")
+]
+Timeout = Annotated[float, typer.Option(help="Seconds.", min=0.01, max=60)]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            result(f"ringdeck {version('ringdeck')}")
+        except PackageNotFoundError:
+            result("ringdeck (not installed)")
+        raise typer.Exit()
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    _asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Without a command: the console; attaches when a cluster of this name runs."""
+    if context.invoked_subcommand is None:
+        console()
+
+
+@app.command()
+def console(
+    name: Name = "default",
+    nodes: Annotated[int, typer.Option(help="How many nodes to start.", min=1, max=32)] = 5,
+    attach: Annotated[
+        str, typer.Option("--attach", help="Watch this member's cluster.", metavar="HOST:PORT")
+    ] = "",
+    data: Annotated[str, typer.Option("--data", help="Keep the nodes' state here.")] = "",
+    no_load: Annotated[bool, typer.Option("--no-load", help="Make no load.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Only watch.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines of words, no screen.")] = False,
+    json_: Json = False,
+) -> None:
+    """Watch the ring, heat and breakers; break and heal by keystroke."""
+    from console.runtime.open_console import ConsoleOptions, open_screen
+
+    options = ConsoleOptions(
+        name or os.environ.get("RINGDECK_NAME") or "default",
+        nodes,
+        attach or None,
+        data,
+        not no_load,
+        read_only,
+    )
+    if plain or json_:
+        from console.runtime.plain_console import watch
+
+        watch(options, json_=json_)
+        return
+    code = open_screen(options)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(context_settings={"ignore_unknown_options": False})
+def node(  # noqa: PLR0913 - one parameter an option
+    config: Annotated[str, typer.Option("--config", help="TOML file.", metavar="FILE")] = "",
+    id_: Annotated[str, typer.Option("--id", help="Stable name of the node.")] = "",
+    bind: Annotated[str, typer.Option("--bind", help="Native address.", metavar="HOST:PORT")] = "",
+    resp: Annotated[str, typer.Option("--resp", help="Redis address.", metavar="HOST:PORT")] = "",
+    http: Annotated[str, typer.Option("--http", help="HTTP address.", metavar="HOST:PORT")] = "",
+    join: Annotated[
+        list[str] | None, typer.Option("--join", help="A member to join.", metavar="HOST:PORT")
+    ] = None,
+    data_dir: Annotated[str, typer.Option("--data-dir", help="Where its state is kept.")] = "",
+    enable_chaos: Annotated[bool, typer.Option("--enable-chaos", help="Allow faults.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting.", metavar="KEY=VALUE")
+    ] = None,
+    validate: Annotated[bool, typer.Option("--validate", help="Only check the settings.")] = False,
+) -> None:
+    """Run one node in the foreground, without a screen; it logs to standard error.
+
+    Settings come from the file, then RINGDECK_ variables, then flags: the last wins.
+    """
+    typed = {
+        "node_id": id_,
+        "bind.native": bind,
+        "bind.resp": resp,
+        "bind.http": http,
+        "join": ",".join(join or []),
+        "data_dir": os.path.abspath(data_dir) if data_dir else "",
+        "enable_chaos": "true" if enable_chaos else "",
+    }
+    arguments = [sys.executable, "-m", "nodecore.runtime"]
+    if config:
+        arguments += ["--config", config]
+    for key, value in typed.items():
+        if value:
+            arguments += ["--set", f"{key}={value}"]
+    for assignment in settings or []:
+        arguments += ["--set", assignment]
+    if validate:
+        arguments.append("--validate")
+    from console.runtime.processes import python_environment
+
+    # The node takes this process's place: signals and exit status are its own.
+    os.execve(sys.executable, arguments, python_environment(os.environ))
+
+
+@app.command()
+def get(key: Key, name: Name = "default", connect: Address = "", timeout: Timeout = 2.0) -> None:
+    """Print a value; exit status 1 when there is none."""
+    from console.runtime.data_commands import with_client
+
+    found = with_client(name, connect, lambda c: c.get(key.encode(), timeout_s=timeout), timeout)
+    if found is None:
+        raise ConsoleError(f"no key {key!r}")
+    _write(found)
+
+
+@app.command("set")
+def set_(
+    key: Key,
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value, as UTF-8 text.")],
+    ttl: Annotated[float, typer.Option(help="Seconds until it expires; 0 = never.", min=0)] = 0,
+    name: Name = "default",
+    connect: Address = "",
+    timeout: Timeout = 2.0,
+) -> None:
+    """Write a value."""
+    from console.runtime.data_commands import with_client
+
+    with_client(
+        name,
+        connect,
+        lambda c: c.set(key.encode(), value.encode(), ttl_s=ttl or None, timeout_s=timeout),
+        timeout,
+    )
+
+
+@app.command("del")
+def delete(key: Key, name: Name = "default", connect: Address = "", timeout: Timeout = 2.0) -> None:
+    """Delete a key; exit status 1 when there was none."""
+    from console.runtime.data_commands import with_client
+
+    if not with_client(name, connect, lambda c: c.delete(key.encode(), timeout_s=timeout), timeout):
+        raise ConsoleError(f"no key {key!r}")
+
+
+@app.command()
+def mget(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...")],
+    name: Name = "default",
+    connect: Address = "",
+    timeout: Timeout = 2.0,
+) -> None:
+    """Print several values as one JSON object; null for those that are not there."""
+    from console.runtime.data_commands import with_client
+
+    names = [key.encode() for key in keys]
+    found = with_client(name, connect, lambda c: c.mget(names, timeout_s=timeout), timeout)
+    values = [None if value is None else value.decode("utf-8", "replace") for value in found]
+    print_json(dict(zip(keys, values, strict=True)))
+
+
+@app.command()
+def logs(
+    node_id: Annotated[str, typer.Argument(metavar="NODE")],
+    name: Name = "default",
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many.", min=0)] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+) -> None:
+    """Print the end of a node's log."""
+    from console.runtime.cluster_commands import log_path
+    from console.runtime.log_follower import follow_lines
+    from console.runtime.state_dir import tail
+
+    path = log_path(name, node_id)
+    for line in tail(path, lines):
+        result(line)
+    if follow:
+        for line in follow_lines(path):
+            result(line)
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Check what this machine offers: versions, compiled parts, ports, limits."""
+    from console.runtime.doctor import examine
+
+    findings = examine()
+    if json_:
+        print_json([{"what": f.what, "found": f.found, "ok": f.ok} for f in findings])
+    else:
+        for finding in findings:
+            result(f"{'ok ' if finding.ok else 'BAD'} {finding.what}: {finding.found}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _write(value: bytes) -> None:
+    sys.stdout.buffer.write(value)
+    if sys.stdout.isatty():
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    if sys.platform == "win32":
+        tell("ringdeck: native Windows is not supported; use WSL 2")
+        return ExitCode.USAGE
+    try:
+        code = app(args=arguments, standalone_mode=False, prog_name="ringdeck")
+    except ConsoleError as error:
+        report_error(error)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        tell("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough; nothing more may be written when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        # Usage errors know how to show themselves; anything else is a defect and must be seen.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        return ExitCode.USAGE
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+__all__ = ["UsageError", "app", "main", "run"]
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""``ringdeck cluster``: start, stop, status, add, remove."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from console.cli_output import print_json, print_table, result, tell
+
+app = typer.Typer(
+    no_args_is_help=True, help="Clusters of nodes on this machine that run on their own."
+)
+
+Name = Annotated[
+    str, typer.Option("--name", envvar="RINGDECK_NAME", help="Which cluster.", metavar="NAME")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def parse_settings(assignments: list[str]) -> dict[str, str | int | float | bool]:
+    """``KEY=VALUE`` options as node settings.
+
+    Raises:
+        UsageError: an entry has no ``=``.
+    """
+    from console.errors import UsageError
+    from nodecore.config_parsing import from_assignments
+    from nodecore.errors import InvalidConfig
+
+    try:
+        found = from_assignments(assignments)
+    except InvalidConfig as invalid:
+        raise UsageError("; ".join(invalid.problems)) from None
+    return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+@app.command()
+def start(
+    name: Name = "default",
+    nodes: Annotated[int, typer.Option(help="How many nodes.", min=1, max=256)] = 3,
+    enable_chaos: Annotated[
+        bool, typer.Option("--enable-chaos", help="Let link, disk and clock faults be injected.")
+    ] = False,
+    data: Annotated[
+        str, typer.Option("--data", help="Keep the nodes' state here; resumes what is there.")
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="A setting of every node, e.g. replicas=2.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Start nodes and wait until they serve."""
+    from console.runtime import cluster_commands
+    from console.runtime.launcher import StartOptions
+    from console.runtime.run import run_command
+
+    options = StartOptions(nodes, enable_chaos, data, parse_settings(settings or []))
+    record = run_command(lambda: cluster_commands.start(name, options, tell))
+    if json_:
+        print_json(
+            {
+                "name": record.name,
+                "cluster_id": record.cluster_id,
+                "gateway": None,
+                "nodes": [node.public() for node in record.nodes],
+            }
+        )
+        return
+    print_table(
+        ("node", "pid", "redis", "http", "native"),
+        [(node.id, str(node.pid), node.resp, node.http, node.native) for node in record.nodes],
+    )
+    port = record.nodes[0].resp.rpartition(":")[2]
+    tell(f"try: redis-cli -p {port} set hello world")
+    tell(f"stop: ringdeck cluster stop --name {record.name}")
+
+
+@app.command()
+def stop(
+    name: Name = "default",
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also remove logs, configuration and state.")
+    ] = False,
+) -> None:
+    """Stop every node of a cluster."""
+    from console.runtime import cluster_commands
+    from console.runtime.run import run_command
+
+    stopped = run_command(lambda: cluster_commands.stop(name, purge=purge, tell=tell))
+    tell(f"stopped {', '.join(stopped)}" if stopped else f"cluster {name!r} was not running")
+
+
+@app.command()
+def status(name: Name = "default", json_: Json = False) -> None:
+    """What the nodes say about the cluster, merged."""
+    from console.runtime import cluster_commands
+    from console.runtime.run import run_command
+
+    found = run_command(lambda: cluster_commands.status(name))
+    if json_:
+        print_json(asdict(found))
+        return
+    result(f"cluster {name}, epoch {found.epoch}, {found.state}")
+    print_table(
+        ("node", "pid", "status", "primary", "replica", "keys", "MiB", "ops/s", "redis", "http"),
+        [
+            (
+                member.id,
+                str(member.pid) if member.pid else None,
+                member.status,
+                member.slots_primary,
+                member.slots_replica,
+                member.keys,
+                member.memory_bytes / 1048576 if member.memory_bytes is not None else None,
+                member.ops_per_s,
+                member.resp,
+                member.http,
+            )
+            for member in found.members
+        ],
+    )
+
+
+@app.command()
+def add(
+    name: Name = "default",
+    count: Annotated[int, typer.Option(help="How many nodes.", min=1, max=64)] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for it.", min=1.0)] = 60.0,
+    json_: Json = False,
+) -> None:
+    """Add nodes; returns when the cluster is stable again."""
+    from console.runtime import cluster_commands
+    from console.runtime.run import run_command
+
+    added = run_command(lambda: cluster_commands.add(name, count, timeout, tell))
+    if json_:
+        print_json({"added": added})
+    else:
+        result(f"added {', '.join(added)}")
+
+
+@app.command()
+def remove(
+    node: Annotated[str, typer.Argument(help="Which node.", metavar="NODE")],
+    name: Name = "default",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for it.", min=1.0)] = 60.0,
+    json_: Json = False,
+) -> None:
+    """Take a node out: a live one hands its data over first."""
+    from console.runtime import cluster_commands
+    from console.runtime.run import run_command
+
+    how = run_command(lambda: cluster_commands.remove(name, node, timeout, tell))
+    if json_:
+        print_json({"removed": node, "how": how})
+    else:
+        result(f"{node} {how}")
+
+
+@app.command("list")
+def list_(json_: Json = False) -> None:
+    """Clusters of this user on this machine."""
+    from console.runtime.launcher import running_nodes
+    from console.runtime.state_dir import StateDir, cluster_names
+
+    rows = []
+    for name in cluster_names():
+        record = StateDir(name).load()
+        if record is not None:
+            rows.append((name, len(record.nodes), len(running_nodes(record))))
+    if json_:
+        print_json([{"name": row[0], "nodes": row[1], "running": row[2]} for row in rows])
+    else:
+        print_table(("cluster", "nodes", "running"), rows)

@@ -1,0 +1,302 @@
+"""What the ``cluster`` and ``chaos`` commands do, apart from how they print it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from console.cluster_record import ClusterRecord
+from console.cluster_status import ClusterStatus, merge_status, newest
+from console.errors import ClusterUnreachable, ConsoleError, NodeRefused, UsageError
+from console.runtime import launcher
+from console.runtime.admin_client import call_first, open_admin
+from console.runtime.processes import RunState, state_of
+from console.runtime.spawner import DetachedSpawner
+from console.runtime.state_dir import StateDir
+from console.runtime.supervisor import Supervisor
+from nodecore.errors import Code, InvalidTopology
+from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.topology import Topology
+from nodecore.statistics import NodeStatistics
+
+STATUS_INTERVAL_S: Final = 0.25
+ASK_TIMEOUT_S: Final = 3.0
+POLL_S: Final = 0.2
+END_DEADLINE_S: Final = 5.0
+"""A node that has left ends by itself within this."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the nodes said when they were asked."""
+
+    topologies: dict[str, Topology]
+    statistics: dict[str, NodeStatistics]
+    earlier: dict[str, NodeStatistics]
+
+
+def local_supervisor(name: str) -> Supervisor:
+    """The supervisor of a cluster that was started on this machine.
+
+    Raises:
+        UsageError: no cluster of this name is known, or none of its nodes runs.
+    """
+    state = StateDir(name)
+    record = state.load()
+    if record is None:
+        raise UsageError(
+            f"no cluster {name!r} on this machine", hint=f"ringdeck cluster start --name {name}"
+        )
+    return Supervisor(state, record, DetachedSpawner())
+
+
+def running_cluster(name: str) -> Supervisor:
+    """As :func:`local_supervisor`, with at least one process alive.
+
+    Raises:
+        ClusterUnreachable: all its processes are gone.
+        UsageError: no cluster of this name is known.
+    """
+    supervisor = local_supervisor(name)
+    if not launcher.running_nodes(supervisor.record):
+        raise ClusterUnreachable(
+            f"cluster {name!r} is not running", hint=f"ringdeck cluster start --name {name}"
+        )
+    return supervisor
+
+
+def reachable(record: ClusterRecord) -> dict[str, str]:
+    """Native addresses of the nodes whose processes run (paused ones can't answer)."""
+    return {
+        node.id: node.native
+        for node in record.nodes
+        if state_of(node.pid, node.born) is RunState.RUNNING
+    }
+
+
+async def start(name: str, options: launcher.StartOptions, tell: Tell) -> ClusterRecord:
+    """Start a detached cluster; see :func:`launcher.start_cluster`."""
+    state = StateDir(name)
+    with state.locked():
+        return await launcher.start_cluster(state, options, DetachedSpawner(), tell)
+
+
+async def stop(name: str, *, purge: bool, tell: Tell) -> list[str]:
+    """Stop every node of a cluster; returns the ids of those that ran.
+
+    Raises:
+        UsageError: no cluster of this name is known (not with ``purge``), or a console owns it.
+    """
+    state = StateDir(name)
+    with state.locked():
+        try:
+            record = state.load()
+        except UsageError:
+            if not purge:
+                raise
+            record = None
+        if record is None:
+            state.purge()
+            if purge:
+                return []
+            raise UsageError(f"no cluster {name!r} on this machine")
+        if record.owner_pid and state_of(record.owner_pid, record.owner_born) is not RunState.GONE:
+            raise UsageError(
+                f"cluster {name!r} belongs to the console with pid {record.owner_pid}",
+                hint="quit that console",
+            )
+        running = launcher.running_nodes(record)
+        stubborn = await launcher.stop_nodes(running, DetachedSpawner())
+        for node_id in stubborn:
+            tell(f"{node_id} did not stop in time and was killed")
+        if purge:
+            state.purge()
+            if record.data_dir:
+                tell(f"data stays in {record.data_dir}")
+        else:
+            (state.folder / "cluster.json").unlink(missing_ok=True)
+    return [node.id for node in running]
+
+
+async def ask(addresses: Mapping[str, str], *, rates: bool) -> Answers:
+    """Topology and statistics of every node that answers; with ``rates`` two snapshots of each."""
+    answers = Answers({}, {}, {})
+
+    async def one(node_id: str, address: str) -> None:
+        with contextlib.suppress(ConsoleError), trio.move_on_after(ASK_TIMEOUT_S):
+            async with open_admin(address) as admin:
+                topology = await admin.call("topology", timeout_s=ASK_TIMEOUT_S)
+                with contextlib.suppress(InvalidTopology):
+                    answers.topologies[node_id] = Topology.from_plain(topology)
+                async for report in admin.subscribe(STATUS_INTERVAL_S, -1):
+                    if not isinstance(report, NodeStatistics):
+                        continue
+                    before = answers.statistics.get(node_id)
+                    answers.statistics[node_id] = report
+                    if before is not None:
+                        answers.earlier[node_id] = before
+                    if not rates or before is not None:
+                        return
+
+    async with trio.open_nursery() as nursery:
+        for node_id, address in addresses.items():
+            nursery.start_soon(one, node_id, address)
+    return answers
+
+
+async def status(name: str) -> ClusterStatus:
+    """The merged status of a local cluster.
+
+    Raises:
+        ClusterUnreachable: no node answers.
+        UsageError: no cluster of this name is known.
+    """
+    record = running_cluster(name).record
+    answers = await ask(reachable(record), rates=True)
+    topology = newest(answers.topologies.values())
+    if topology is None:
+        raise ClusterUnreachable(f"no node of cluster {name!r} answers")
+    pids = {
+        node.id: node.pid if state_of(node.pid, node.born) is not RunState.GONE else None
+        for node in record.nodes
+    }
+    slot_map = SlotMap.compile(topology)
+    return merge_status(topology, slot_map, answers.statistics, answers.earlier, pids)
+
+
+async def newest_topology(record: ClusterRecord) -> Topology:
+    """The newest document of a running cluster.
+
+    Raises:
+        ClusterUnreachable: no node answers.
+    """
+    found: list[Topology] = []
+
+    async def one(address: str) -> None:
+        with contextlib.suppress(ConsoleError, InvalidTopology):
+            async with open_admin(address) as admin:
+                plain = await admin.call("topology", timeout_s=ASK_TIMEOUT_S)
+                found.append(Topology.from_plain(plain))
+
+    async with trio.open_nursery() as nursery:
+        for address in reachable(record).values():
+            nursery.start_soon(one, address)
+    topology = newest(found)
+    if topology is None:
+        raise ClusterUnreachable(f"no node of cluster {record.name!r} answers")
+    return topology
+
+
+async def wait_stable(record: ClusterRecord, *, present: str = "", absent: str = "") -> Topology:
+    """Wait until no change is under way, and until a node is a member or no longer one."""
+    while True:
+        with contextlib.suppress(ClusterUnreachable):
+            topology = await newest_topology(record)
+            ids = [str(member.node_id) for member in topology.members]
+            if not topology.joint and (not present or present in ids) and absent not in ids:
+                return topology
+        await trio.sleep(POLL_S)
+
+
+async def add(name: str, count: int, timeout_s: float, tell: Tell) -> list[str]:
+    """Add nodes one after another; returns their ids when the cluster is stable again.
+
+    Raises:
+        ConsoleError: not stable within ``timeout_s``; the node stays, and goes on joining.
+    """
+    supervisor = running_cluster(name)
+    added: list[str] = []
+    with trio.move_on_after(timeout_s) as scope:
+        for _ in range(count):
+            topology = await wait_stable(supervisor.record)
+            with supervisor.state.locked():
+                taken = [str(member.node_id) for member in topology.all_members]
+                node = await supervisor.add(taken)
+            tell(f"{node.id} started (pid {node.pid}), joining")
+            await supervisor.wait_ready(node, timeout_s)
+            await wait_stable(supervisor.record, present=node.id)
+            added.append(node.id)
+    if scope.cancelled_caught:
+        raise ConsoleError(
+            f"not finished within {timeout_s:g} s ({len(added)} of {count} added)",
+            hint=f"ringdeck cluster status --name {name}",
+        )
+    return added
+
+
+async def remove(name: str, node_id: str, timeout_s: float, tell: Tell) -> str:
+    """Take a node out: a live one hands its data over first, a dead one is removed by the others.
+
+    Raises:
+        UsageError: it is no member.
+        NodeRefused: the cluster won't (too few members, another change).
+        ConsoleError: not finished within ``timeout_s``.
+    """
+    supervisor = running_cluster(name)
+    topology = await newest_topology(supervisor.record)
+    if node_id not in [member.node_id for member in topology.all_members]:
+        members = ", ".join(member.node_id for member in topology.members)
+        raise UsageError(f"{node_id} is no member of cluster {name!r} (members: {members})")
+    doors = reachable(supervisor.record)
+    with trio.move_on_after(timeout_s) as scope:
+        if node_id in doors:
+            await _when_free("change.leave", [doors[node_id]], {"node_id": node_id}, tell)
+            how = "left"
+        else:
+            others = [address for name, address in doors.items() if name != node_id]
+            await _when_free("change.remove", others, {"node_id": node_id}, tell)
+            how = "removed"
+        await wait_stable(supervisor.record, absent=node_id)
+    if scope.cancelled_caught:
+        raise ConsoleError(
+            f"{node_id} is not out within {timeout_s:g} s; the change goes on",
+            hint=f"ringdeck cluster status --name {name}",
+        )
+    await _end_process(supervisor, node_id)
+    with supervisor.state.locked():
+        supervisor.forget(node_id)
+    return how
+
+
+async def _end_process(supervisor: Supervisor, node_id: str) -> None:
+    """A node that has left stops by itself; one that was removed while paused must be stopped."""
+    node = supervisor.record.node(node_id)
+    if node is not None:
+        spawner = DetachedSpawner()
+        await launcher.wait_gone([node], spawner, END_DEADLINE_S)
+        await launcher.stop_nodes([node], spawner)
+
+
+async def _when_free(
+    verb: str, addresses: Sequence[str], arguments: Mapping[str, object], tell: Tell
+) -> None:
+    told = False
+    while True:
+        try:
+            await call_first(addresses, verb, arguments)
+            return
+        except NodeRefused as refused:
+            if refused.code != Code.CHANGE_RUNNING:
+                raise
+        if not told:
+            tell("waiting for the change that is under way")
+            told = True
+        await trio.sleep(POLL_S)
+
+
+def log_path(name: str, node_id: str) -> Path:
+    """Log of a node of a local cluster.
+
+    Raises:
+        UsageError: no such cluster or node.
+    """
+    supervisor = local_supervisor(name)
+    supervisor.view(node_id)
+    return supervisor.log_path(node_id)

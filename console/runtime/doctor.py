@@ -1,0 +1,94 @@
+"""What this machine offers for running nodes, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import resource
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from console.errors import UsageError
+from console.runtime.ports import choose_ports, port_base
+from console.runtime.state_dir import home
+from nodecore.limits import CONNECTIONS_MAX
+
+LIBRARIES: Final = (
+    "blake3",
+    "hiredis",
+    "httptools",
+    "lmdb",
+    "msgpack",
+    "msgspec",
+    "prometheus-client",
+    "rich",
+    "textual",
+    "trio",
+    "typer",
+    "xxhash",
+)
+PYTHON_MIN: Final = (3, 11)
+FILES_SPARE: Final = 256
+"""Beside the connections: listeners, links to peers, logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    found: str
+    ok: bool
+
+
+def examine() -> list[Finding]:
+    """Look at everything; nothing is changed."""
+    findings = [
+        Finding(
+            "python", platform.python_version(), sys.version_info[:2] >= PYTHON_MIN and __debug__
+        ),
+        Finding("system", platform.platform(), sys.platform != "win32"),
+        Finding("cores", str(os.cpu_count()), True),
+        _extension(),
+    ]
+    findings += [_library(name) for name in LIBRARIES]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = soft == resource.RLIM_INFINITY or soft >= CONNECTIONS_MAX + FILES_SPARE
+    findings.append(Finding("open files", f"{soft} (at most {hard})", enough))
+    findings.append(_ports())
+    folder = home()
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    findings.append(Finding("state folder", str(folder), os.access(nearest, os.W_OK)))
+    return findings
+
+
+def _extension() -> Finding:
+    compiled = importlib.util.find_spec("nodecore.table._table") is not None
+    # Not a fault: everything works without it, at less speed.
+    return Finding("table", "compiled" if compiled else "reference (no compiled extension)", True)
+
+
+def _library(name: str) -> Finding:
+    try:
+        return Finding(name, version(name), True)
+    except PackageNotFoundError:
+        return Finding(name, "missing", False)
+
+
+def _ports() -> Finding:
+    try:
+        base = port_base()
+        taken: list[int] = []
+        moved: list[str] = []
+        for index in range(1, 6):
+            ports = choose_ports(index, taken, base)
+            taken += [ports.resp, ports.native, ports.http]
+            moved += ports.moved
+    except UsageError as error:
+        return Finding("ports", error.text, False)
+    return Finding("ports", "; ".join(moved) if moved else "the documented ones are free", True)

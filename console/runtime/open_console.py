@@ -1,0 +1,107 @@
+"""Opens the console: the full screen where there is a terminal, plain lines or JSON elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from console.errors import ClusterUnreachable, UsageError
+from console.load.settings import LoadSettings
+from console.runtime.launcher import StartOptions, running_nodes
+from console.runtime.live_source import LiveOptions, LiveSource
+from console.runtime.state_dir import StateDir, home
+
+DOWN_GRACE_S: Final = 15.0
+"""Under the eyes of an operator a dead node is replaced sooner than headless."""
+LOAD_RATE_PER_CORE: Final = 400.0
+"""Keeps the generator and the nodes it loads within about a third of the cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """What the console command was asked for."""
+
+    name: str = "default"
+    nodes: int = 5
+    attach: str | None = None
+    """None: attach when a cluster of this name runs; empty: only attach; else an address."""
+    data: str = ""
+    load: bool = True
+    read_only: bool = False
+
+
+def default_load() -> LoadSettings:
+    """Modest load: at most 30 % of the cores."""
+    cores = os.cpu_count() or 1
+    return LoadSettings(rate=LOAD_RATE_PER_CORE * min(cores, 4))
+
+
+def has_terminal() -> bool:
+    """Whether a full screen can be drawn."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def make_source(options: ConsoleOptions) -> tuple[LiveSource, str]:
+    """The source for these options, and a sentence that says what it does.
+
+    Raises:
+        ClusterUnreachable: told to attach, and nothing runs.
+        UsageError: the record of the cluster can't be read.
+    """
+    if options.attach:
+        live = LiveOptions(options.name, attach=options.attach)
+        return LiveSource(live), f"attached to {options.attach}"
+    record = StateDir(options.name).load()
+    if record is not None and running_nodes(record):
+        text = f"attached to the running cluster {options.name!r}; quitting leaves it running"
+        return LiveSource(LiveOptions(options.name)), text
+    if options.attach is not None:
+        raise ClusterUnreachable(
+            f"cluster {options.name!r} is not running", hint="ringdeck starts one"
+        )
+    start = StartOptions(
+        nodes=options.nodes,
+        chaos=True,
+        data_dir=options.data,
+        settings={"down_grace_s": DOWN_GRACE_S},
+        owner_pid=os.getpid(),
+    )
+    load = default_load() if options.load else None
+    live = LiveOptions(options.name, start=start, load=load)
+    return LiveSource(live), f"started {options.nodes} nodes; quitting stops them"
+
+
+def open_screen(options: ConsoleOptions) -> int:
+    """Run the full-screen console; returns the exit code.
+
+    Raises:
+        UsageError: there is no terminal.
+    """
+    if sys.platform == "win32":
+        raise UsageError("native Windows is not supported", hint="use WSL 2")
+    if not has_terminal():
+        raise UsageError(
+            "the console needs a terminal on standard input and error",
+            hint="ringdeck console --plain, or --json",
+        )
+    source, _ = make_source(options)
+    # Loaded here: headless commands must not pay for the screen.
+    from console.app import ClusterConsole
+    from console.settings import ScreenSettings
+
+    home().mkdir(parents=True, exist_ok=True)
+    seen = home() / ".seen"
+    settings = ScreenSettings(
+        title=options.name,
+        read_only=options.read_only,
+        owns_nodes=source.owns_nodes,
+        hint=not seen.exists(),
+        utc_offset_s=time.localtime().tm_gmtoff,
+    )
+    seen.touch()
+    app = ClusterConsole(source, settings)
+    app.run()
+    return app.return_code or 0
