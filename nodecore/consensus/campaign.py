@@ -148,19 +148,12 @@ class Campaign:
         longest = min(settings.backoff_s_max, settings.backoff_s_min * 2.0 ** min(self.rounds, 32))
         delay_s = self._rng.uniform(settings.backoff_s_min, max(settings.backoff_s_min, longest))
         self._timers.cancel(self._step)
-        self._step = self._timers.schedule(now.mono_s + delay_s, self._on_retry)
-
-    # A timer that is due in the same turn as the end of the campaign has been taken already.
-
-    def _on_retry(self, now: Now) -> None:
-        if not self._ended:
-            self._begin_round(now)
+        self._step = self._timers.schedule(now.mono_s + delay_s, self._begin_round)
 
     def _on_round_timeout(self, now: Now) -> None:
-        if not self._ended and self._round is not None:
+        if self._round is not None:
             self._retry_later(self._round, now)
 
     def _on_deadline(self, now: Now) -> None:
-        if not self._ended:
-            self.end()
-            self._ports.on_deadline(now)
+        self.end()
+        self._ports.on_deadline(now)

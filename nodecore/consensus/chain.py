@@ -115,8 +115,6 @@ class Chain:
         self._readmission: Timer | None = None
         self._resend = ResendLimit(self._settings.resend_s)
 
-    # -- life --------------------------------------------------------------------------------
-
     def restore(self, records: Mapping[str, object], now: Now) -> None:
         """Take up the records of an earlier life, as they were given to ``persist``.
 
@@ -159,8 +157,6 @@ class Chain:
     def abstaining(self) -> bool:
         """Whether this node lost its memory and may not vote yet."""
         return self._voter.abstaining
-
-    # -- proposing ---------------------------------------------------------------------------
 
     def propose(self, document: Topology, on_result: OnResult, now: Now) -> None:
         """Have ``document`` chosen as the successor of the newest one.
@@ -218,8 +214,6 @@ class Chain:
             outcome, text = ProposalOutcome.FAILED, "no majority of the voters answered in time"
         pending.on_result(ProposalResult(outcome, self.document, Code.NO_QUORUM, text), now)
 
-    # -- learning ----------------------------------------------------------------------------
-
     def learn(self, plain: object, now: Now) -> bool:
         """A peer says that this document was chosen; True when it was adopted."""
         try:
@@ -247,8 +241,9 @@ class Chain:
     def _adopt(self, document: Topology, now: Now) -> None:
         previous = self.document
         self.document = document
-        self._ports.persist(TOPOLOGY_RECORD, document.to_plain())
+        # The vote first: a crash between the two must not forget that we have to abstain.
         self._voter.enter(document, document.epoch + 1 if self._lost_memory(document) else None)
+        self._ports.persist(TOPOLOGY_RECORD, document.to_plain())
         if previous is not None:
             self._life = _Life.SETTLED
         campaign, self._campaign = self._campaign, None
@@ -289,8 +284,6 @@ class Chain:
     def _fetch(self, peer: NodeId, now: Now) -> None:
         if self._resend.allows(peer, "fetch", now):
             self._send(peer, TopologyFetch(self.epoch))
-
-    # -- messages ----------------------------------------------------------------------------
 
     def on_message(self, peer: NodeId, stream: int, message: Message, now: Now) -> bool:
         """Handle a message of the chain; False when it is none. Answers go out on ``stream``."""
@@ -354,8 +347,6 @@ class Chain:
 
     def _send(self, peer: NodeId, message: Message) -> None:
         self._ports.send(peer, Lane.CONTROL, 0, message)
-
-    # -- in the background -------------------------------------------------------------------
 
     def _watch(self, now: Now) -> None:
         """See to it that an accepted value is finished, and that a node without memory returns."""

@@ -99,8 +99,6 @@ class Membership:
             self.awareness,
         )
 
-    # -- what the node asks ------------------------------------------------------------------
-
     def set_members(
         self,
         members: Sequence[NodeId],
@@ -159,8 +157,6 @@ class Membership:
     def clock_offset_ms(self) -> float:
         """Median offset of the peers' wall clocks against ours; positive: they are ahead."""
         return self._clocks.median_ms()
-
-    # -- what the node tells -----------------------------------------------------------------
 
     def hint_unreachable(self, node: NodeId, now: Now, *, refused: bool = False) -> None:
         """A link to the member died: probe it now. ``refused``: nobody listens there any more, so it
@@ -221,8 +217,6 @@ class Membership:
             case _:
                 return False
         return True
-
-    # -- claims ------------------------------------------------------------------------------
 
     def _hear(self, peer: NodeId, epoch: int | None, updates: object, now: Now) -> None:
         claims = parse_claims(updates, CLAIMS_RECEIVED_MAX)
@@ -302,8 +296,6 @@ class Membership:
         sent_max = self._settings.transmissions(self._count)
         claims += self._queue.take(CLAIMS_PER_MESSAGE - len(claims), sent_max)
         return plain_claims(claims)
-
-    # -- suspicion ---------------------------------------------------------------------------
 
     @property
     def _count(self) -> int:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from nodecore.consensus.acceptor import Acceptor, AcceptorState, AcceptReply, PromiseReply
 from nodecore.consensus.ballot import COUNTER_MAX, NO_BALLOT, Ballot
-from nodecore.consensus.proposer import Phase, Proposer
+from nodecore.consensus.proposer import Choose, Phase, Proposer
 from nodecore.ids import NodeId
 
 ABC = tuple(NodeId(n) for n in "abc")
 
 
-def first_or(mine: object) -> object:
+def first_or(mine: object) -> Choose:
     return lambda accepted, exists: accepted if exists else mine
 
 
@@ -185,7 +185,7 @@ class Schedule:
 QUORUMS = {
     "three": [list("abc")],
     "five": [list("abcde")],
-    "joint": [list("abc"), list("bcde")],
+    "joint": [list("abc"), list("def")],
 }
 
 
