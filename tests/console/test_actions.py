@@ -1,0 +1,52 @@
+"""The registry of actions: every id is reachable, no key means two things, keymaps are checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.actions import ACTIONS, BY_ID, blocked_reason, check_keymap, first_key
+from console.screens.deeds import Deeds
+from console.screens.help import help_lines
+from console.screens.overview import Overview
+from console.source import Capability
+from tests.console.fakes import ALL
+
+
+def test_no_key_belongs_to_two_actions() -> None:
+    keys = [key for action in ACTIONS for key in action.keys.split(",")]
+    assert len(keys) == len(set(keys))
+    assert len(BY_ID) == len(ACTIONS)
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.action_id)
+def test_every_action_is_done_bound_and_explained(action: object) -> None:
+    assert action in ACTIONS
+    found = BY_ID[action.action_id]  # type: ignore[attr-defined]
+    assert hasattr(Deeds, found.method.partition("(")[0])
+    assert any(binding.id == found.action_id for binding in Overview.BINDINGS)
+    assert any(found.help in line for line in help_lines({}, ALL, read_only=False))
+
+
+def test_harmful_actions_are_marked_as_changes() -> None:
+    assert all(action.changes for action in ACTIONS if action.danger)
+
+
+def test_reasons() -> None:
+    heal = BY_ID["fault.heal"]
+    assert blocked_reason(heal, ALL, read_only=False) == ""
+    assert blocked_reason(heal, ALL, read_only=True) == "read-only console"
+    assert "does not offer" in blocked_reason(heal, Capability.NONE, read_only=False)
+    assert blocked_reason(BY_ID["app.help"], Capability.NONE, read_only=True) == ""
+
+
+def test_keymap_names_near_ids_and_clashes() -> None:
+    usable, problems = check_keymap(
+        {"fault.heel": "h", "node.sort": "S", "fault.heal": "h", "nav.mark": "x", "app.help": " "}
+    )
+    assert usable == {"fault.heal": "h"}
+    assert "did you mean fault.heal" in problems[0]
+    assert "unknown action 'node.sort'" in problems[1]
+    assert "'fault.menu'" in problems[2]
+    assert "no keys" in problems[3]
+    assert first_key(BY_ID["fault.heal"], usable) == "h"
+    assert first_key(BY_ID["app.help"], {}) == "?"
