@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from nodecore.storage.eviction.arc import Arc
 from nodecore.storage.eviction.clock import Clock
 from nodecore.storage.eviction.fifo import Fifo
 from nodecore.storage.eviction.interface import Capacity, EvictionPolicy
+from nodecore.storage.eviction.lfu import Lfu, UnagedLfu
 from nodecore.storage.eviction.lru import Lru
 from nodecore.storage.eviction.s3fifo import S3Fifo
+from nodecore.storage.eviction.sieve import Sieve
+from nodecore.storage.eviction.twoq import TwoQ
 
 __all__ = ["POLICIES", "Capacity", "EvictionPolicy", "make_policy"]
 
 POLICIES: Final[dict[str, Callable[[Capacity], EvictionPolicy]]] = {
+    "arc": Arc,
     "clock": Clock,
     "fifo": Fifo,
+    "lfu": Lfu,
+    "lfu-unaged": UnagedLfu,
     "lru": Lru,
     "s3fifo": S3Fifo,
+    "sieve": Sieve,
+    "twoq": TwoQ,
 }
 
 
