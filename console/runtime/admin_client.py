@@ -27,7 +27,7 @@ from transport.messages import (
     StatisticsReport,
     Subscribe,
 )
-from transport.runtime.link import Link, open_link
+from transport.runtime.link import Link, LinkOptions, Subscription, open_link
 
 CONNECT_TIMEOUT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 5.0
@@ -62,23 +62,32 @@ class AdminLink:
             raise ConsoleError(f"{self.address} answered {verb} with {type(reply).__name__}")
         return reply.result
 
-    async def subscribe(
-        self, interval_s: float, events_after: int
-    ) -> AsyncIterator[NodeStatistics | list[EventRecord]]:
-        """Statistics each interval, and events as they happen, until the link ends.
-
-        Raises:
-            ClusterUnreachable: the link ended.
-        """
+    def subscribe(self, interval_s: float, events_after: int) -> Reports:
+        """Statistics each interval, and events as they happen, until the link ends."""
         request = Subscribe(int(interval_s * 1000), events_after)
-        try:
-            async with self._link.stream(request) as messages:
-                async for message in messages:
-                    parsed = _parse_report(message)
-                    if parsed is not None:
-                        yield parsed
-        except TransportError as error:
-            raise console_error(error, f"statistics of {self.address}") from None
+        return Reports(self._link.stream(request), self.address)
+
+
+@final
+class Reports:
+    """What a subscription brings; iterating raises ConsoleError when the link ends."""
+
+    def __init__(self, subscription: Subscription, address: str) -> None:
+        self._subscription = subscription
+        self._address = address
+
+    def __aiter__(self) -> Reports:
+        return self
+
+    async def __anext__(self) -> NodeStatistics | list[EventRecord]:
+        while True:
+            try:
+                message = await self._subscription.__anext__()
+            except TransportError as error:
+                raise console_error(error, f"statistics of {self._address}") from None
+            parsed = _parse_report(message)
+            if parsed is not None:
+                return parsed
 
 
 def _parse_report(message: Message) -> NodeStatistics | list[EventRecord] | None:
@@ -103,13 +112,12 @@ async def open_admin(
         ClusterUnreachable: nobody answers there.
         ConsoleError: it refused the link (wrong secret, version).
     """
+    options = LinkOptions(Role.CONSOLE, secret=secret)
     pair = split_address(address)
     if pair is None:
         raise ConsoleError(f"{address!r} is not host:port")
     try:
-        async with open_link(
-            address, Role.CONSOLE, secret=secret, connect_timeout_s=timeout_s
-        ) as link:
+        async with open_link(address, options, connect_timeout_s=timeout_s) as link:
             yield AdminLink(link, address)
     except TransportError as error:
         raise console_error(error, address) from None

@@ -57,14 +57,12 @@ class FaultRequest:
         }
 
     def arguments(self, fault_id: str, link: str) -> dict[str, object]:
-        """Arguments of the ``fault.add`` verb."""
+        """Arguments of the ``fault.add`` verb; with neither lease nor end it stays until removed."""
         arguments = {**self.plain(link), "id": fault_id, "owner": self.owner}
         if self.leased:
             arguments["lease_s"] = LEASE_S
         elif self.for_s is not None:
             arguments["for_s"] = self.for_s
-        else:
-            arguments["forever"] = True
         return arguments
 
 
@@ -143,16 +141,19 @@ async def heal(doors: Mapping[str, str]) -> dict[str, int]:
     Raises:
         ConsoleError: a node could not be healed, named.
     """
-    listed = await call_each(doors, "fault.list")
     results = await call_each(doors, "fault.heal")
     failed = [
         f"{node_id}: {answer}"
         for node_id, answer in results.items()
-        if isinstance(answer, ConsoleError) and not _without_chaos(answer)
+        if isinstance(answer, ConsoleError)
     ]
     if failed:
         raise ConsoleError(f"not healed: {'; '.join(failed)}")
-    return {node_id: len(_ids(listed.get(node_id))) for node_id in results}
+    return {
+        node_id: answer["removed"]
+        for node_id, answer in results.items()
+        if isinstance(answer, dict) and isinstance(answer.get("removed"), int)
+    }
 
 
 async def list_faults(doors: Mapping[str, str]) -> list[dict[str, object]]:
@@ -165,10 +166,6 @@ async def list_faults(doors: Mapping[str, str]) -> list[dict[str, object]]:
     ]
 
 
-def _without_chaos(error: ConsoleError) -> bool:
-    return isinstance(error, NodeRefused) and error.code == Code.CHAOS_DISABLED
-
-
 def _entries(answer: object) -> list[dict[str, object]]:
     if isinstance(answer, dict):
         answer = answer.get("faults")
@@ -178,7 +175,7 @@ def _entries(answer: object) -> list[dict[str, object]]:
 
 
 def _ids(answer: object) -> list[str]:
-    return [str(entry.get("fault_id", entry.get("id", ""))) for entry in _entries(answer)]
+    return [str(entry.get("fault_id", "")) for entry in _entries(answer)]
 
 
 def parse_duration(text: str) -> float | None:

@@ -39,7 +39,7 @@ def answered(
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, CommandResult]]:
     """Turn what goes wrong into an answer, and bound the time that it takes."""
 
-    async def call(self: S, *args: P.args, **kwargs: P.kwargs) -> CommandResult:
+    async def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> CommandResult:
         try:
             with trio.fail_after(COMMAND_TIMEOUT_S):
                 return await function(self, *args, **kwargs)
