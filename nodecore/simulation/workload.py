@@ -1,0 +1,145 @@
+"""Load for simulated clusters: clients that write and read keys of Zipf-like popularity.
+
+Each key is written by one client alone, with values that name key and sequence, and read by all.
+So every checker knows for each value when it was written, and which acknowledged write a reader
+must at least see, without guessing an order among concurrent writers. Client i takes the keys that
+are i modulo the number of clients: each has popular and unpopular ones.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import accumulate
+from random import Random
+from typing import final
+
+from nodecore.simulation.clients import RecordingClient, RespClient
+from nodecore.simulation.cluster import SimCluster
+from nodecore.simulation.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadOptions:
+    """Of a workload."""
+
+    clients: int = 4
+    keys: int = 60
+    interval_s: float = 0.01
+    """Mean pause of a client between two operations."""
+    writes: float = 0.4
+    deletes: float = 0.1
+    """Share of the writes."""
+    zipf: float = 0.9
+
+
+@final
+class Zipf:
+    """Numbers below ``count``; number k is drawn with a weight of 1 / (k + 1) ** exponent."""
+
+    def __init__(self, count: int, exponent: float, rng: Random) -> None:
+        self._rng = rng
+        self._sums = list(accumulate(1.0 / (rank + 1) ** exponent for rank in range(count)))
+
+    def draw(self) -> int:
+        """The next number."""
+        return bisect_left(self._sums, self._rng.random() * self._sums[-1])
+
+
+def value_of(key: bytes, sequence: int) -> bytes:
+    """The value that the ``sequence``-th write of a key carries."""
+    return b"%b#%d#" % (key, sequence) + b"x" * (sequence * 7 % 40)
+
+
+def sequence_of(key: bytes, value: bytes) -> int | None:
+    """Which write of the key a value comes from; None: from none."""
+    name, _, rest = value.partition(b"#")
+    digits, _, _filling = rest.partition(b"#")
+    if name != key or not digits.isdigit() or value != value_of(key, int(digits)):
+        return None
+    return int(digits)
+
+
+@final
+class Workload:
+    """Runs until :meth:`stop`; the history is what it is for."""
+
+    def __init__(
+        self, cluster: SimCluster, history: History, options: WorkloadOptions | None = None
+    ) -> None:
+        self._cluster = cluster
+        self.options = options or WorkloadOptions()
+        self.history = history
+        self.keys = [b"key:%d" % number for number in range(self.options.keys)]
+        self._sequences = dict.fromkeys(self.keys, 0)
+        self._rng = cluster.world.rng("workload")
+        self._zipf = Zipf(self.options.keys, self.options.zipf, self._rng)
+        self._running = False
+        self._flying = 0
+        self.clients: list[RecordingClient] = []
+        for number in range(self.options.clients):
+            names = list(map(str, cluster.processes))
+            names = names[number % len(names) :] + names[: number % len(names)]
+            client = RespClient(cluster, f"c{number}", names)
+            self.clients.append(RecordingClient(cluster, history, client))
+
+    def preload(self, timeout_s: float = 20.0) -> None:
+        """Write every key once, and wait."""
+        for index, key in enumerate(self.keys):
+            self._write(self.clients[index % len(self.clients)], key, deleting=False)
+        self._settle(timeout_s)
+
+    def start(self) -> None:
+        """Let every client work."""
+        self._running = True
+        for number in range(len(self.clients)):
+            self._pause(number)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """No new operations; wait for those under way."""
+        self._running = False
+        self._settle(timeout_s)
+
+    def read_all(self, node: str = "", timeout_s: float = 20.0) -> None:
+        """Read every key once more, at one node or by the clients in turn."""
+        readers = self.clients
+        if node:
+            client = RespClient(self._cluster, f"final-{node}", [node])
+            readers = [RecordingClient(self._cluster, self.history, client)]
+        for index, key in enumerate(self.keys):
+            self._flying += 1
+            readers[index % len(readers)].read(key, self._landed)
+        self._settle(timeout_s)
+
+    def _settle(self, timeout_s: float) -> None:
+        self._cluster.wait(lambda: self._flying == 0, timeout_s, "every operation has ended")
+
+    def _landed(self) -> None:
+        self._flying -= 1
+
+    def _pause(self, number: int) -> None:
+        delay_s = self._rng.expovariate(1.0 / self.options.interval_s)
+        self._cluster.world.after(delay_s, lambda: self._work(number))
+
+    def _work(self, number: int) -> None:
+        if not self._running:
+            return
+        client = self.clients[number]
+        rank = self._zipf.draw()
+        if self._rng.random() < self.options.writes:
+            # The nearest key that this client alone writes.
+            rank -= rank % len(self.clients)
+            rank = min(rank + number, len(self.keys) - 1)
+            rank -= (rank - number) % len(self.clients)
+            deleting = self._rng.random() < self.options.deletes
+            self._write(client, self.keys[rank], deleting=deleting)
+        else:
+            self._flying += 1
+            client.read(self.keys[rank], self._landed)
+        self._pause(number)
+
+    def _write(self, client: RecordingClient, key: bytes, *, deleting: bool) -> None:
+        self._sequences[key] += 1
+        sequence = self._sequences[key]
+        self._flying += 1
+        client.write(key, None if deleting else value_of(key, sequence), sequence, self._landed)
