@@ -23,7 +23,16 @@ class Route:
     """Owners and quorums of a group of slots under one keyspace."""
 
     __slots__ = (
-        "absences", "keyspace", "local", "n", "owners", "owners_next", "ruled", "targets",
+        "_reads",
+        "_writes",
+        "absences",
+        "keyspace",
+        "local",
+        "n",
+        "owners",
+        "owners_next",
+        "ruled",
+        "targets",
     )  # fmt: skip
 
     def __init__(
@@ -49,14 +58,16 @@ class Route:
         self.targets = self.owners + extra
         """Everybody that a write is sent to."""
         self.local = node in self.owners
+        self._reads = [_needed(level, keyspace.r, self.n) for level in Level]
+        self._writes = [_needed(level, keyspace.w, self.n) for level in Level]
 
     def writes_needed(self, level: Level, count: int) -> int:
         """Acknowledgements that a write needs from a set of ``count`` owners."""
-        return _needed(level, self.keyspace.w, count)
+        return self._writes[level] if count == self.n else _needed(level, self.keyspace.w, count)
 
     def reads_needed(self, level: Level) -> int:
         """Answers that a hit needs."""
-        return _needed(level, self.keyspace.r, self.n)
+        return self._reads[level]
 
 
 def _needed(level: Level, default: int, count: int) -> int:
