@@ -146,6 +146,14 @@ class ConnectionClosed(TransportError):  # noqa: N818
     """This side closed the link before; nothing was sent."""
 
 
+class NotConnected(TransportError):  # noqa: N818
+    """There is no link at this moment; nothing was sent."""
+
+    @property
+    def retryable(self) -> bool:
+        return True
+
+
 class ConnectionLost(TransportError):  # noqa: N818
     """The link ended from outside. A request that was in flight may have happened."""
 

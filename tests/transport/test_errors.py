@@ -23,6 +23,7 @@ def test_abstract_errors_are_not_raised() -> None:
         (errors.ConnectionLost("x"), False, True),
         (errors.RequestTimedOut("x"), False, True),
         (errors.LinkOverloaded("x"), True, True),
+        (errors.NotConnected("x"), True, True),
         (errors.LinkRefused(errors.ErrorCode.NOT_READY, "x"), True, True),
         (errors.LinkRefused(errors.ErrorCode.BAD_PROOF, "x"), True, False),
     ],
