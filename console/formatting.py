@@ -121,7 +121,7 @@ def clip(text: str, width: int) -> str:
     """``text`` cut to ``width`` characters, the cut shown by ``~``."""
     if len(text) <= width:
         return text
-    return text[: width - 1] + "~" if width > 1 else text[: max(width, 0)]
+    return text[: width - 1] + "~" if width > 0 else ""
 
 
 def fill(text: str, width: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from console.bars.base import CLOSE, STAY, Choice, Outcome, Press, choice_rows, text_row
+from console.formatting import plural
 from console.painters.spans import Row
 from console.view_models.scene import Glyphs
 
@@ -28,7 +29,7 @@ class QuitBar:
 
     def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
         what = "stop the nodes and quit" if self._owns_nodes else "leave; the cluster goes on"
-        faults = f"; {self._faults_count} active faults are lifted" if self._faults_count else ""
+        faults = f"; {plural(self._faults_count, 'fault')} lifted" if self._faults_count else ""
         keys = (Choice("enter", what), Choice("esc", "stay"), Choice("ctrl+c", "at once"))
         return [
             *choice_rows(keys, width, 1),

@@ -100,7 +100,7 @@ def paint_nodes(scene: Scene, width: int, height: int) -> list[Row]:
     # The foot takes a row only when it has something to say that rows do not.
     crowded = len(shown) > height - 1
     capacity = max(height - 2 if crowded else height - 1, 1)
-    start = _first_shown(shown, scene.choices.cursor, capacity)
+    start = scene.first_row = _first_shown(shown, scene.choices.cursor, capacity)
     top = max((max(node.trend[-trend_width:], default=0.0) for node in shown), default=0.0)
     index_of = {node.node_id: index for index, node in enumerate(scene.model.rows)}
     for node in shown[start : start + capacity]:

@@ -296,6 +296,20 @@ class Overview(Screen[None]):
             self.redraw()
         event.stop()
 
+    def on_panel_pointed(self, message: PanelWidget.Pointed) -> None:
+        """The mouse chooses a panel, a node's row, or scrolls; it never changes the cluster."""
+        name = message.panel_id.upper()
+        if self.bar is not None or name not in Panel.__members__:
+            return
+        panel = Panel[name]
+        self.scene.choices.panel = panel
+        if message.steps:
+            self.deeds.move(message.steps)
+        elif panel is Panel.NODES:
+            frame = self._plan.panels[panel].frame
+            self.scene.choose_row(message.y - (1 if frame == "none" else 2))
+        self.redraw()
+
     def _follow(self, outcome: Outcome) -> None:
         """Do what a bar answered."""
         bar = self.bar

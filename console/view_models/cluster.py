@@ -14,7 +14,7 @@ from console.source import ClusterSnapshot
 from console.view_models.breakers import BreakerMatrix, breaker_matrix
 from console.view_models.events import EventLog
 from console.view_models.heat import HeatHistory, diagnosis
-from console.view_models.nodes import NodeRow, live_indexes, node_rows
+from console.view_models.nodes import DOWN_STATES, NodeRow, live_indexes, node_rows, state_word
 from console.view_models.rates import NodeRates, add_counts, node_rates, quantile_ms
 from console.view_models.ring import RingModel
 from nodecore.statistics import NodeStatistics
@@ -94,7 +94,8 @@ class ClusterModel:
             current = member.statistics
             previous = self._statistics.get(node_id)
             trend = self.trends.setdefault(node_id, deque(maxlen=TREND_POINTS))
-            if current is None:
+            if current is None or state_word(member) in DOWN_STATES:
+                # What a dead node did last is not what it does.
                 self.rates[node_id] = None
             elif previous is not None and current.at_wall_ms == previous.at_wall_ms:
                 self._unchanged[node_id] = self._unchanged.get(node_id, 0) + 1

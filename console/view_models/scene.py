@@ -148,6 +148,8 @@ class Scene:
     """The ring and the heat map have no room."""
     zoom_shown: bool = False
     """One panel has the whole body."""
+    first_row: int = 0
+    """First row of the node table that is on the screen."""
     undo_text: str = ""
     """What ``u`` would take back."""
 
@@ -173,6 +175,13 @@ class Scene:
             return
         at = shown.index(self.choices.cursor) if self.choices.cursor in shown else 0
         self.choices.cursor = shown[min(max(at + rows, 0), len(shown) - 1)]
+
+    def choose_row(self, shown_index: int) -> None:
+        """Put the cursor on a row of the table, counted from the first that is shown."""
+        shown = self.shown_rows()
+        index = self.first_row + shown_index
+        if shown_index >= 0 and index < len(shown):
+            self.choices.cursor = shown[index].node_id
 
     def walk_cursor(self, steps: int) -> None:
         """Around the ring, in the order of the members, with wrap."""

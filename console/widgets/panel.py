@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.segment import Segment
-from rich.style import Style
+from textual import events
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -22,6 +23,17 @@ class Panel(Widget):
     """Shows rows."""
 
     ALLOW_SELECT = False
+
+    class Pointed(Message):
+        """The mouse was used on a panel."""
+
+        def __init__(self, panel_id: str, y: int, steps: int) -> None:
+            super().__init__()
+            self.panel_id = panel_id
+            self.y = y
+            """Row of the panel."""
+            self.steps = steps
+            """0: a click; else the wheel, positive towards the end."""
 
     def __init__(self, panel_id: str) -> None:
         super().__init__(id=panel_id)
@@ -63,6 +75,18 @@ class Panel(Widget):
         """Strips are as wide as the panel was."""
         self._strips.clear()
 
+    def on_click(self, event: events.Click) -> None:
+        """A click chooses."""
+        self.post_message(self.Pointed(self.id or "", event.y, 0))
+
+    def on_mouse_scroll_down(self, _: events.MouseScrollDown) -> None:
+        """The wheel moves towards the end."""
+        self.post_message(self.Pointed(self.id or "", 0, 1))
+
+    def on_mouse_scroll_up(self, _: events.MouseScrollUp) -> None:
+        """The wheel moves towards the beginning."""
+        self.post_message(self.Pointed(self.id or "", 0, -1))
+
     def render_line(self, y: int) -> Strip:
         """One row as a Strip, the same object while the row is unchanged."""
         width = self.size.width
@@ -85,8 +109,3 @@ class Panel(Widget):
         width, height = self.size
         rows: list[Row] = [*self._rows[:height], *[()] * (height - len(self._rows))]
         return ["".join(span.text for span in fit(line, width)) for line in rows]
-
-    @property
-    def plain_style(self) -> Style:
-        """The panel's own style."""
-        return self.rich_style

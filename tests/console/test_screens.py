@@ -20,6 +20,7 @@ from console.screens.sheet import Sheet
 from console.settings import ScreenSettings
 from console.source import Capability
 from console.view_models.scene import Panel
+from console.widgets.panel import Panel as PanelWidget
 from tests.console.fakes import FakeSource
 
 SIZES = ((60, 20), (80, 24), (120, 30), (160, 45))
@@ -79,6 +80,7 @@ def test_nothing_is_wider_than_the_screen(size: tuple[int, int], glyphs: str) ->
         source.killed["n3"] = source.tick
         source.event("fault", "n3 killed " + "x" * 300, severity="error")
         await tick(app, source, pilot)
+        lines: list[str] = []
         for keys in ([], ["x"], ["escape", "i"], ["escape", "o"], ["escape", "a"], ["escape", "q"]):
             await pilot.press(*keys)
             lines = app.overview.text_lines()
@@ -247,13 +249,24 @@ def test_freeze_holds_the_drawing_while_data_is_recorded() -> None:
     run(play)
 
 
+def test_a_click_chooses_a_node_and_changes_nothing_else() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        await pilot.click("#nodes", offset=(4, 3))
+        assert app.scene.choices.cursor == "n3"
+        assert app.scene.choices.panel is Panel.NODES
+        await pilot.click("#footer", offset=(10, 0))
+        assert source.commands == []
+
+    run(play)
+
+
 def test_unchanged_rows_are_not_redrawn() -> None:
     async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
-        ring = app.overview.query_one("#ring")
-        before = ring.redrawn  # type: ignore[attr-defined]
+        ring = app.overview.query_one("#ring", PanelWidget)
+        before = ring.redrawn
         for _ in range(3):
             await tick(app, source, pilot)
-        assert ring.redrawn == before  # type: ignore[attr-defined]
+        assert ring.redrawn == before
 
     run(play)
 
@@ -261,7 +274,7 @@ def test_unchanged_rows_are_not_redrawn() -> None:
 def test_views_modes_and_sheets_open_and_close() -> None:
     async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
         await pilot.press("4")
-        assert app.scene.choices.zoomed
+        assert app.scene.choices.panel is Panel.HEAT
         await pilot.press("y", "v", "v", "1", "s", "0", "left_square_bracket", "f9", "z", "escape")
         assert not app.scene.choices.zoomed
         for key, word in (
@@ -348,7 +361,7 @@ def test_q_asks_escape_stays_enter_stops_the_source_and_leaves() -> None:
         bar = app.overview.bar
         assert isinstance(bar, QuitBar)
         await pilot.press("escape")
-        assert app.overview.bar is None
+        await until(pilot, lambda: app.overview.bar is None)
         assert not source.stopped
         await pilot.press("ctrl+q")
         again = app.overview.bar
