@@ -301,7 +301,7 @@ class EntryChanges:
 
     @property
     def memory_bytes(self) -> int:
-        """Entries, tombstones and all bookkeeping."""
+        """Entries, tombstones and bookkeeping."""
         return self.table.bytes_used + self._bookkeeping_bytes()
 
     def _bookkeeping_bytes(self) -> int:
@@ -349,15 +349,18 @@ class EntryChanges:
         if size > self.bytes_max:
             return False
         self._settle()
-        self._limit_inline_writes()
-        slack = 0 if table.bytes_used + growth <= table.inline_bytes_max else self._slack
-        while table.bytes_used + growth > table.inline_bytes_max - slack:
-            if not self._evict_one():
-                break
-            if there is not None and key not in table:
-                growth, there = size, None
-        self._limit_inline_writes()
-        return table.bytes_used + growth <= table.inline_bytes_max
+        while True:
+            self._limit_inline_writes()
+            if table.bytes_used + growth <= table.inline_bytes_max:
+                return True
+            # Bookkeeping may grow by what is evicted: that is why this is a loop.
+            target = table.inline_bytes_max - self._slack
+            while table.bytes_used + growth > target:
+                if not self._evict_one():
+                    self._limit_inline_writes()
+                    return table.bytes_used + growth <= table.inline_bytes_max
+                if there is not None and key not in table:
+                    growth, there = size, None
 
     def _evict_one(self) -> bool:
         """Remove the least worthy entry; False when nothing is left to remove."""
@@ -384,8 +387,7 @@ class EntryChanges:
         share = int(self.bytes_max * TOMBSTONES_SHARE_MAX)
         table, tombstones = self.table, self._tombstones
         while table.queue_bytes(QUEUE_TOMBSTONES) + tombstones.overhead_bytes > share:
-            key = tombstones.oldest()
-            if key is None:
+            if (key := tombstones.oldest()) is None:
                 break
             self._collect(key)
 

@@ -84,10 +84,13 @@ class Store(EntryChanges):
         self._gate_writes_before = table.gate_writes
         mean_bytes = table.bytes_used // max(1, len(table))
         headroom = headroom_bytes(self.bytes_max, writes * mean_bytes)
-        self._limit_inline_writes()
-        for _ in range(EVICTIONS_PER_TICK_MAX):
-            if table.bytes_used <= table.inline_bytes_max - headroom or not self._evict_one():
+        budget = EVICTIONS_PER_TICK_MAX
+        while budget > 0:
+            self._limit_inline_writes()
+            if table.bytes_used <= table.inline_bytes_max - headroom:
                 break
+            while budget > 0 and table.bytes_used > table.inline_bytes_max - headroom:
+                budget = budget - 1 if self._evict_one() else 0
         self._limit_inline_writes()
 
     def flush(self, hlc: int) -> None:

@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from nodecore.storage.eviction.adaptive import Adaptive
 from nodecore.storage.eviction.arc import Arc
 from nodecore.storage.eviction.clock import Clock
 from nodecore.storage.eviction.fifo import Fifo
+from nodecore.storage.eviction.gdsf import Gdsf
 from nodecore.storage.eviction.interface import Capacity, EvictionPolicy
 from nodecore.storage.eviction.lfu import Lfu, UnagedLfu
 from nodecore.storage.eviction.lru import Lru
 from nodecore.storage.eviction.s3fifo import S3Fifo
 from nodecore.storage.eviction.sieve import Sieve
+from nodecore.storage.eviction.tinylfu import TinyLfu
+from nodecore.storage.eviction.ttl import Ttl
 from nodecore.storage.eviction.twoq import TwoQ
 
 __all__ = ["POLICIES", "Capacity", "EvictionPolicy", "make_policy"]
 
 POLICIES: Final[dict[str, Callable[[Capacity], EvictionPolicy]]] = {
+    "adaptive": Adaptive,
     "arc": Arc,
     "clock": Clock,
     "fifo": Fifo,
+    "gdsf": Gdsf,
     "lfu": Lfu,
     "lfu-unaged": UnagedLfu,
     "lru": Lru,
     "s3fifo": S3Fifo,
     "sieve": Sieve,
+    "tinylfu": TinyLfu,
+    "ttl": Ttl,
     "twoq": TwoQ,
 }
 

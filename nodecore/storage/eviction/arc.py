@@ -170,7 +170,7 @@ class Arc(Policy):
             while len(memory) and memory.total > self.capacity.limit:
                 memory.drop_oldest()
             if not self.capacity.in_objects:
-                while len(memory) > len(self.table) // 2 + 64:
+                while len(memory) > len(self.table) // 2 + 16:
                     memory.drop_oldest()
 
     def on_spared(self, entry: Entry) -> None:
