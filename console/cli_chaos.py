@@ -262,13 +262,14 @@ def heal(name: Name = "default", json_: Json = False) -> None:
     """Lift every fault, resume what is paused, restart what a fault stopped."""
     from console.runtime import cluster_commands
     from console.runtime.fault_commands import heal as heal_links
+    from console.runtime.launcher import READY_DEADLINE_S
     from console.runtime.run import run_command
 
     async def run() -> list[str]:
         supervisor = cluster_commands.local_supervisor(name)
         with supervisor.state.locked():
             supervisor.refresh()
-            done = await supervisor.heal()
+            done = await supervisor.heal(wait_s=READY_DEADLINE_S)
         lifted = await heal_links(cluster_commands.reachable(supervisor.record))
         count = sum(lifted.values())
         return [*done, f"lifted {count} link fault{'' if count == 1 else 's'}"]

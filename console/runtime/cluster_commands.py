@@ -46,12 +46,13 @@ def local_supervisor(name: str) -> Supervisor:
     """The supervisor of a cluster that was started on this machine.
 
     Raises:
-        UsageError: no cluster of this name is known, or none of its nodes runs.
+        ClusterUnreachable: no cluster of this name is known.
+        UsageError: its record is damaged.
     """
     state = StateDir(name)
     record = state.load()
     if record is None:
-        raise UsageError(
+        raise ClusterUnreachable(
             f"no cluster {name!r} on this machine", hint=f"ringdeck cluster start --name {name}"
         )
     return Supervisor(state, record, DetachedSpawner())
@@ -61,8 +62,7 @@ def running_cluster(name: str) -> Supervisor:
     """As :func:`local_supervisor`, with at least one process alive.
 
     Raises:
-        ClusterUnreachable: all its processes are gone.
-        UsageError: no cluster of this name is known.
+        ClusterUnreachable: no cluster of this name is known, or all its processes are gone.
     """
     supervisor = local_supervisor(name)
     if not launcher.running_nodes(supervisor.record):
@@ -155,8 +155,7 @@ async def status(name: str) -> ClusterStatus:
     """The merged status of a local cluster.
 
     Raises:
-        ClusterUnreachable: no node answers.
-        UsageError: no cluster of this name is known.
+        ClusterUnreachable: no cluster of this name is known, or no node answers.
     """
     record = running_cluster(name).record
     answers = await ask(reachable(record), rates=True)

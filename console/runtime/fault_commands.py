@@ -145,7 +145,9 @@ async def heal(doors: Mapping[str, str]) -> dict[str, int]:
     failed = [
         f"{node_id}: {answer}"
         for node_id, answer in results.items()
-        if isinstance(answer, ConsoleError)
+        # A node that can't be reached has no faults to lift: they end with its process, and those
+        # who can't reach it hold theirs themselves.
+        if isinstance(answer, ConsoleError) and not isinstance(answer, ClusterUnreachable)
     ]
     if failed:
         raise ConsoleError(f"not healed: {'; '.join(failed)}")

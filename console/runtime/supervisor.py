@@ -145,8 +145,11 @@ class Supervisor:
             await launcher.wait_ready(self.state, begun, self._spawner, wait_s)
         return f"restarted {_names(begun)}"
 
-    async def heal(self) -> list[str]:
-        """Resume what is paused, restart what a fault stopped; returns what was done, in words."""
+    async def heal(self, *, wait_s: float | None = None) -> list[str]:
+        """Resume what is paused, restart what a fault stopped; returns what was done, in words.
+
+        ``wait_s``: also wait until the restarted are ready members; raises StartFailed.
+        """
         done = []
         views = self.views()
         paused = [view.node.id for view in views if view.state is ProcessState.PAUSED]
@@ -156,7 +159,7 @@ class Supervisor:
             view.node.id for view in views if view.state is ProcessState.EXITED and view.node.fault
         ]
         if down:
-            done.append(await self.restart(down))
+            done.append(await self.restart(down, wait_s=wait_s))
         return done
 
     async def add(self, taken: Iterable[str] = ()) -> NodeRecord:
