@@ -69,6 +69,10 @@ class _Lingering:
         self._reason = reason
         self._discarded = 0
 
+    def claim(self, handler: Handler) -> None:
+        """Tell this one in the end."""
+        self._handler = handler
+
     def on_data(self, data: bytes) -> None:
         self._discarded += len(data)
         if self._discarded > limits.CLOSE_LINGER_BYTES_MAX:
@@ -128,10 +132,12 @@ class Connection:
         """Whether input is being delivered."""
         return self._reading
 
-    @property
-    def mask(self) -> int:
-        """What the multiplexer watches this connection for."""
-        return self._mask
+    def claim(self, handler: Handler) -> None:
+        """Give a new connection its handler, which may have written, closed or aborted already."""
+        if isinstance(self.handler, _Lingering):
+            self.handler.claim(handler)
+        else:
+            self.handler = handler
 
     def write(self, data: bytes) -> None:
         """Send; ignored once the connection is closing. Never blocks and never raises."""

@@ -102,7 +102,8 @@ class Dial:
         self._poller.forget(sock.fileno())
         self._socket = None
         connection = Connection(sock, (str(peer[0]), int(peer[1])), self._poller)
-        self._poller.adopt(connection, self._on_connected(connection), None)
+        self._poller.adopt(connection, None)
+        connection.claim(self._on_connected(connection))
 
     def _fail(self, text: str) -> None:
         if self._ended:

@@ -117,26 +117,19 @@ class Listener:
             sock.close()
             return
         connection = Connection(sock, peer, self._poller)
-        full = self.connections >= self.connections_max
+        self.connections += 1
+        self._poller.adopt(connection, self)
+        full = self.connections > self.connections_max
         handler = None if full else self._on_accept(connection)
         if handler is None:
-            self._refuse(sock)
+            self.refused += 1
+            if self._on_refuse is not None:
+                connection.write(self._on_refuse())
+            # At once and without lingering: refusing must stay cheap in a flood.
+            self._poller.retire(connection, "refused")
             return
         self.accepted += 1
-        self.connections += 1
-        self._poller.adopt(connection, handler, self)
-
-    def _refuse(self, sock: socket.socket) -> None:
-        self.refused += 1
-        words = self._on_refuse() if self._on_refuse is not None else b""
-        try:
-            if words:
-                sock.send(words)
-        except OSError:
-            # It does not wait for the reason; the refusal is counted either way.
-            self._poller.resets_late += 1
-        finally:
-            sock.close()
+        connection.claim(handler)
 
     def close(self) -> None:
         """Stop listening; open connections stay."""

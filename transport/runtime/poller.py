@@ -117,16 +117,12 @@ class Poller:
         else:
             sock.close()
 
-    def adopt(self, connection: Connection, handler: Handler, origin: Listener | None) -> None:
-        """Serve a connection from now on."""
-        connection.handler = handler
+    def adopt(self, connection: Connection, origin: Listener | None) -> None:
+        """Serve a connection from now on; its handler is claimed within the same event."""
         self._connections[connection.fd] = connection
         if origin is not None:
             self._origin[connection.fd] = origin
-        if connection.open:
-            self._multiplexer.register(connection.fd, READABLE)
-            if connection.mask != READABLE:
-                self._multiplexer.modify(connection.fd, connection.mask)
+        self._multiplexer.register(connection.fd, READABLE)
 
     def retire(self, connection: Connection, reason: str) -> None:
         """Take a connection out; its handler hears of it at the end of the turn."""

@@ -244,6 +244,47 @@ def test_a_handler_may_close_others_in_the_same_turn(poller: Poller) -> None:
         client.close()
 
 
+def test_a_connection_may_be_written_and_closed_while_it_is_accepted(poller: Poller) -> None:
+    handlers: list[Recorder] = []
+
+    def accept(connection: Connection) -> Recorder:
+        connection.write(bytes(7_000_000))
+        connection.close("only this")
+        handlers.append(Recorder(connection))
+        return handlers[-1]
+
+    listener = poller.listen("127.0.0.1", 0, accept, connections_max=5)
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=0.001) as client:
+        got = 0
+        while True:
+            poller.turn()
+            try:
+                data = client.recv(1 << 20)
+            except TimeoutError:
+                continue
+            if not data:
+                break
+            got += len(data)
+    assert got == 7_000_000
+    turn_until(poller, lambda: bool(handlers[0].closed))
+    assert handlers[0].closed == ["only this"]
+    assert listener.connections == 0
+
+
+def test_a_dialled_connection_may_be_aborted_at_once(poller: Poller) -> None:
+    door = Door(poller)
+    handlers: list[Recorder] = []
+
+    def connected(connection: Connection) -> Recorder:
+        connection.abort("changed my mind")
+        handlers.append(Recorder(connection))
+        return handlers[-1]
+
+    poller.connect("127.0.0.1", door.listener.port, connected, lambda error: None)
+    turn_until(poller, lambda: bool(handlers) and bool(handlers[0].closed))
+    assert handlers[0].closed == ["changed my mind"]
+
+
 def test_over_the_cap_a_connection_is_refused_with_words(poller: Poller) -> None:
     door = Door(poller, connections_max=1)
     with door.dial():
