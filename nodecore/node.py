@@ -275,14 +275,8 @@ class Node:
 
     @property
     def topology(self) -> Topology:
-        """The newest chosen document.
-
-        Raises:
-            LookupError: none is known yet; ``ready()`` says so beforehand.
-        """
-        if self.chain.document is None:
-            raise LookupError("this node knows no topology yet")
-        return self.chain.document
+        """The newest chosen document; one of epoch 0 without members before any is known."""
+        return self.chain.document or Topology(self.config.cluster_id, Epoch(0), ())
 
     def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """See ``Backend.submit``."""

@@ -140,15 +140,21 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         hot_keys=node.heat.hot_keys,
         slot_heat=node.heat.bands,
         change=node.topology_changes.progress(),
-        counters={
-            **store.counters,
-            **node.topology_changes.counters(),
-            "partial_slots": store.partial_slots,
-            "calls_timed_out": coordinator.calls.timed_out,
-            "stale_epochs_refused": coordinator.epochs.stale_refused,
-            "epoch_waits_overflowed": coordinator.epochs.overflowed,
-            "clock_refusals": node.clock.refused,
-            "breakers_held_closed": node.breakers.refused_to_open,
-            "repairs_skipped": coordinator.repairs.skipped,
-        },
+        counters=_counters(node),
     )
+
+
+def _counters(node: Node) -> dict[str, int]:
+    """Counters that have no field of their own."""
+    coordinator, store = node.coordinator, node.store.statistics()
+    return {
+        **store.counters,
+        **node.topology_changes.counters(),
+        "partial_slots": store.partial_slots,
+        "calls_timed_out": coordinator.calls.timed_out,
+        "stale_epochs_refused": coordinator.epochs.stale_refused,
+        "epoch_waits_overflowed": coordinator.epochs.overflowed,
+        "clock_refusals": node.clock.refused,
+        "breakers_held_closed": node.breakers.refused_to_open,
+        "repairs_skipped": coordinator.repairs.skipped,
+    }
