@@ -139,6 +139,7 @@ class Node:
         )
         self.heat = HeatCounter(self.table.slot_of)
         self.coordinator.on_write = self.heat.note_writes
+        self.coordinator.on_latency = self.recorder.record_latency
         self.topology_changes = TopologyChanges(
             self._change_ports(), self.store, self.timers, own_member(config), config.down_grace_s
         )
@@ -237,6 +238,10 @@ class Node:
         effects, self._effects = self._effects, []
         return effects
 
+    def close(self) -> None:
+        """The process ends in order: what a restart would have to wait for is written down."""
+        self.clock.close()
+
     def record_latency(self, kind: str, microseconds: int, count: int = 1) -> None:
         """``count`` operations of ``kind`` (``read``, ``write``) took so long."""
         self.recorder.record_latency(kind, microseconds, count)
@@ -281,7 +286,7 @@ class Node:
     def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """See ``Backend.submit``."""
         if type(request) is KeyCount:
-            return Done(sum(self.store.live_count(slot) for slot in self.standing.primary_slots()))
+            return Done(sum(map(self.store.live_count, self.standing.primary_slots)))
         if type(request) is Flush:
             return self._flush(on_outcome, now)
         return self.coordinator.submit(request, on_outcome, now)
@@ -367,6 +372,8 @@ class Node:
 
     def _on_status_change(self, node: NodeId, old: Status, new: Status, now: Now) -> None:
         self.peers.changed()
+        if new in (Status.SUSPECT, Status.FAILED):
+            self.coordinator.calls.on_suspect(node, now)
         if new is Status.ALIVE and old in (Status.ALIVE, Status.FAILED):
             self.breakers.peer_restarted(node, now)
 

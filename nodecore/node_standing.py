@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodecore.effects import Emit, SetPeers, Severity
 from nodecore.gate_rules import GateRules
-from nodecore.ids import SLOTS_COUNT, NodeId, Now
+from nodecore.ids import NodeId, Now
 from nodecore.node_messages import on_data
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
@@ -37,7 +37,7 @@ class Standing:
         self.routing: Routing | None = None
         self.founding = False
         """This node has just founded the cluster: no slot can be missing anything."""
-        self.slots_primary = 0
+        self.primary_slots: list[int] = []
         """Slots whose first owner this node is."""
         self.slots_replica = 0
         """Other slots that it owns under the default keyspace."""
@@ -48,10 +48,10 @@ class Standing:
         slot_map = SlotMap.compile(document)
         self.routing = Routing(self._id, document, slot_map)
         own = self._id
-        primary = sum(1 for owners in slot_map.owners if owners[:1] == (own,))
+        primary = [slot for slot, owners in enumerate(slot_map.owners) if owners[:1] == (own,)]
         copies = slot_map.copies
         held = sum(1 for owners in slot_map.owners if own in owners[:copies])
-        self.slots_primary, self.slots_replica = primary, held - primary
+        self.primary_slots, self.slots_replica = primary, held - len(primary)
         if document.flushed_hlc and (
             previous is None or document.flushed_hlc > previous.flushed_hlc
         ):
@@ -157,6 +157,3 @@ class Standing:
     def is_primary(self, slot: int) -> bool:
         owners = self._node.owners(slot)
         return bool(owners) and owners[0] == self._id
-
-    def primary_slots(self) -> list[int]:
-        return [slot for slot in range(SLOTS_COUNT) if self.is_primary(slot)]

@@ -85,7 +85,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
     reader, hints = coordinator.reader, coordinator.hints
     topology = node.chain.document
     process: Mapping[str, float] = recorder.process
-    primary, replica = node.standing.slots_primary, node.standing.slots_replica
+    primary, replica = len(node.standing.primary_slots), node.standing.slots_replica
     return NodeStatistics(
         node_id=node.node_id,
         at_wall_ms=now.wall_ms,

@@ -45,7 +45,7 @@ OnEnd: TypeAlias = Callable[[CallEnd, Now], None]
 
 
 class _Call:
-    __slots__ = ("calls", "generation", "on_end", "peer", "sent_s", "settled", "stream")
+    __slots__ = ("calls", "generation", "on_end", "patient", "peer", "sent_s", "settled", "stream")
 
     def __init__(
         self, calls: Calls, stream: int, peer: NodeId, generation: int, sent_s: float, on_end: OnEnd
@@ -57,6 +57,7 @@ class _Call:
         self.sent_s = sent_s
         self.on_end = on_end
         self.settled = False
+        self.patient = False
 
     def on_deadline(self, now: Now) -> None:
         waited_ms = (now.mono_s - self.sent_s) * 1000.0
@@ -88,10 +89,17 @@ class Calls:
         """How long a call may take."""
         return self._deadlines.timeout_s
 
-    def request(self, peer: NodeId, message: Message, on_end: OnEnd, now: Now) -> None:
-        """Send ``message``; ``on_end`` comes later, exactly once, never from within this call."""
+    def request(
+        self, peer: NodeId, message: Message, on_end: OnEnd, now: Now, *, patient: bool = False
+    ) -> None:
+        """Send ``message``; ``on_end`` comes later, exactly once, never from within this call.
+
+        A ``patient`` call waits on while its peer is merely suspected: giving it up would turn an
+        answer that may still come into an unknown outcome.
+        """
         stream = self._next_stream()
         call = _Call(self, stream, peer, self._breakers.generation(peer), now.mono_s, on_end)
+        call.patient = patient
         self._calls[stream] = call
         self._deadlines.add(call, now)
         self._send(peer, Lane.DATA, stream, message)
@@ -123,6 +131,13 @@ class Calls:
         failed = CallFailed(Code.UNREACHABLE, f"{peer}: {reason or 'link lost'}", True)
         for call in [call for call in self._calls.values() if call.peer == peer]:
             if not call.settled:
+                self.fail(call, failed, now)
+
+    def on_suspect(self, peer: NodeId, now: Now) -> None:
+        """The peer does not answer probes: what can be asked elsewhere must not wait for it."""
+        failed = CallFailed(Code.UNREACHABLE, f"{peer}: suspected to have failed", True)
+        for call in [call for call in self._calls.values() if call.peer == peer]:
+            if not call.settled and not call.patient:
                 self.fail(call, failed, now)
 
     def fail(self, call: _Call, failed: CallFailed, now: Now) -> None:

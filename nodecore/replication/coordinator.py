@@ -111,6 +111,8 @@ class Coordinator:
         self.unknowns = 0
         self.on_write: Callable[[tuple[bytes, ...]], None] = _ignore_keys
         """Called with the keys of each write that a client asks for: heat."""
+        self.on_latency: Callable[[str, int, int], None] = _ignore_latency
+        """Called with (``read`` or ``write``, microseconds, 1) for each request of a client."""
 
     def on_topology(self, routing: Routing, now: Now) -> list[Held]:
         """A newer document is in force; returns the held requests that can be handled now."""
@@ -126,9 +128,12 @@ class Coordinator:
 
     def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """Run a client's request, see ``Backend.submit``."""
-        counted = partial(self._on_outcome, on_outcome)
+        kind = "read" if type(request) is Read else "write"
+        counted = partial(self._on_outcome, on_outcome, kind, now.mono_s)
         outcome = self._run(request, counted, now, forwarded=False)
         if outcome is not None:
+            # Answered within its wake-up: too fast for a clock that is read once per wake-up.
+            self.on_latency(kind, 0, 1)
             self._count(outcome)
         return outcome
 
@@ -217,7 +222,10 @@ class Coordinator:
                 probe = PeerRead(epoch=self._routing.epoch, keys=[])
                 self.calls.request(peer, probe, _ignore_end, now)
 
-    def _on_outcome(self, on_outcome: OnOutcome, outcome: Outcome, now: Now) -> None:
+    def _on_outcome(
+        self, on_outcome: OnOutcome, kind: str, began_s: float, outcome: Outcome, now: Now
+    ) -> None:
+        self.on_latency(kind, round((now.mono_s - began_s) * 1e6), 1)
         self._count(outcome)
         on_outcome(outcome, now)
 
@@ -230,6 +238,10 @@ class Coordinator:
 
 def _ignore_keys(_keys: tuple[bytes, ...]) -> None:
     """Until heat is wired."""
+
+
+def _ignore_latency(_kind: str, _microseconds: int, _count: int) -> None:
+    """Until statistics are wired."""
 
 
 def _ignore_end(_end: object, _now: Now) -> None:

@@ -71,7 +71,7 @@ class Forwarder:
         )
         self.forwarded += 1
         on_end = partial(self._on_end, peer, message, attempt)
-        self._calls.request(peer, message, on_end, now)
+        self._calls.request(peer, message, on_end, now, patient=True)
         return None
 
     def _on_end(

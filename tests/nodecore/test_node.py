@@ -537,3 +537,58 @@ def test_statistics_survive_the_wire() -> None:
     assert statistics.writes == 1
     assert statistics.read_latency is not None
     assert sum(statistics.read_latency.counts) == 3
+
+
+def test_a_paused_first_owner_delays_nobody_for_long() -> None:
+    """Suspicion, not the time-out of two seconds, ends the wait for an owner that is silent."""
+    pump = Pump(3, down_grace_s=1000.0)
+    key = key_with_first_owner(pump, "n2")
+    pump.lost_replies_of["n2"] = True
+    outcomes = pump.start("n1", Write((key,), (b"v",)))
+    pump.nodes["n1"].coordinator.calls.on_suspect(NodeId("n2"), pump.now)
+    pump.run(0.01)
+    assert isinstance(outcomes[0], Done)
+    assert outcomes[0].copies == 2
+
+
+def test_nothing_is_missing_while_a_node_joins_and_another_is_replaced() -> None:
+    pump = Pump(3, down_grace_s=3.0)
+    keys = tuple(b"moved%d" % number for number in range(300))
+    assert isinstance(pump.submit("n1", Write(keys, keys)), Done)
+
+    def check(reader: str) -> None:
+        outcome = pump.submit(reader, Read(keys))
+        assert isinstance(outcome, Done)
+        assert isinstance(outcome.result, list)
+        assert [found.value for found in outcome.result] == list(keys)
+
+    newcomer = pump.boot("n4", join=True)
+    for _ in range(10):
+        pump.run(0.5)
+        check("n2")
+    assert newcomer.ready()
+    check("n4")
+    pump.kill("n1")
+    for _ in range(12):
+        pump.run(1.0)
+        check("n3")
+    assert [str(member.node_id) for member in pump.nodes["n3"].topology.members] == [
+        "n2",
+        "n3",
+        "n4",
+    ]
+    pump.kill("n2")
+    pump.run(1.0)
+    check("n3")
+
+
+def test_latencies_of_coordinated_requests_are_recorded() -> None:
+    pump = Pump(3)
+    pump.submit("n1", Write((b"k",), (b"v",)))
+    pump.submit("n1", Read((b"k",)))
+    statistics = pump.nodes["n1"].statistics(pump.now)
+    assert statistics.write_latency is not None
+    assert statistics.read_latency is not None
+    assert sum(statistics.write_latency.counts) == 1
+    assert statistics.write_latency.sum_us >= 500
+    assert statistics.read_latency.counts[0] == 1
