@@ -19,43 +19,12 @@ from transport.backoff import Backoff
 from transport.errors import ConnectFailed
 from transport.events import Ended, Established, Received
 from transport.faults import FaultBoard
-from transport.messages import (
-    Accepted,
-    Ack,
-    AdminReply,
-    ErrorReply,
-    Forwarded,
-    JoinReply,
-    Lane,
-    Message,
-    Nack,
-    PeerValues,
-    PeerWritten,
-    Promise,
-    Role,
-    TopologyDocument,
-)
+from transport.messages import Lane, Message, Role
+from transport.messages.replies import REPLIES
 from transport.protocol import LinkProtocol
 from transport.runtime.connection import Connection, Handler
 from transport.runtime.dial import Dial
 from transport.runtime.poller import Poller
-
-REPLIES: Final = frozenset(
-    {
-        Accepted,
-        Ack,
-        AdminReply,
-        ErrorReply,
-        Forwarded,
-        JoinReply,
-        Nack,
-        PeerValues,
-        PeerWritten,
-        Promise,
-        TopologyDocument,
-    }
-)
-"""With a stream number these return on the link that brought the request."""
 
 SEED_PREFIX: Final = "seed:"
 """Peers known by address only are called ``seed:`` and a number."""
@@ -290,7 +259,11 @@ class PeerLinks:
             path = self._incoming.get((effect.peer, effect.lane))
             return path is not None and path.send(effect.message, effect.stream)
         link = self._dialled.get((effect.peer, effect.lane))
-        return link is not None and link.send(effect.message, effect.stream)
+        if link is not None:
+            return link.send(effect.message, effect.stream)
+        # A node that is no peer (any more) can be told things only on the link that it dialled.
+        path = self._incoming.get((effect.peer, effect.lane))
+        return path is not None and not effect.stream and path.send(effect.message, 0)
 
     def add_incoming(self, peer: NodeId, lane: Lane, path: ReplyPath) -> None:
         """A peer dialled us."""

@@ -98,9 +98,7 @@ def check_ring(cluster: SimCluster) -> list[str]:
     """All running members hold the same stable document, and no copy is missing."""
     newest = cluster.topology()
     found = [f"the topology is still joint: {newest.reason}"] if newest.joint else []
-    for process in cluster.running:
-        if newest.member(process.node_id) is None:
-            continue
+    for process in cluster.running_members:
         document = process.node.chain.document
         if document != newest:
             epoch = 0 if document is None else document.epoch
@@ -116,7 +114,7 @@ def check_convergence(cluster: SimCluster, keys: Iterable[bytes]) -> list[str]:
     found: list[str] = []
     for key in keys:
         held: dict[str, tuple[int, bytes, int, int, int] | None] = {}
-        for process in cluster.running:
+        for process in cluster.running_members:
             node = process.node
             slot = node.table.slot_of(key)
             entry = node.store.get(key, process.clock.now())
@@ -147,7 +145,7 @@ def check_copies(cluster: SimCluster, keys: Iterable[bytes]) -> list[str]:
     found: list[str] = []
     for key in keys:
         holders, owners = [], []
-        for process in cluster.running:
+        for process in cluster.running_members:
             node = process.node
             slot = node.table.slot_of(key)
             entry = node.store.get(key, process.clock.now())

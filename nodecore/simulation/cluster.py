@@ -106,6 +106,12 @@ class SimCluster:
         known = [document for document in documents if document is not None]
         return max(known, key=lambda document: (document.generation, document.epoch))
 
+    @property
+    def running_members(self) -> list[SimProcess]:
+        """Running processes that the newest document counts as members."""
+        members = {member.node_id: None for member in self.topology().members}
+        return [process for process in self.running if process.node_id in members]
+
     def members(self) -> list[str]:
         """Ids of the members by the newest document."""
         return [str(member.node_id) for member in self.topology().members]
@@ -203,9 +209,10 @@ class SimCluster:
             self.world.run_for(0.05)
 
     def all_ready(self) -> bool:
-        """Every running node is a member that serves, and holds all its copies."""
+        """Every running member serves, and holds all its copies."""
         return all(
-            p.node.ready() and p.node.topology_changes.filling.left == 0 for p in self.running
+            p.node.ready() and p.node.topology_changes.filling.left == 0
+            for p in self.running_members
         )
 
     def is_stable(self) -> bool:
@@ -213,10 +220,8 @@ class SimCluster:
         newest = self.topology()
         if newest.joint:
             return False
-        for process in self.running:
+        for process in self.running_members:
             document = process.node.chain.document
-            if newest.member(process.node_id) is None:
-                continue
             if document != newest or process.node.topology_changes.filling.left:
                 return False
         return True

@@ -304,13 +304,14 @@ class Network:
         self, host: Host, peer: NodeId, lane: Lane, stream: int, message: Message, *, reply: bool
     ) -> bool:
         """Send on the link that the message belongs to; False when there is none."""
-        if reply:
+        own = None if reply else self._links.get(host.node_id, {}).get((peer, lane))
+        link = own
+        if own is None and (reply or not stream):
+            # A node that is no peer (any more) can be told things only on the link that it dialled.
             link = self.incoming.get((host.node_id, peer, lane))
-        else:
-            link = self._links.get(host.node_id, {}).get((peer, lane))
         if link is None or not link.up:
             return False
-        link.send(stream, encode(message), forth=not reply)
+        link.send(stream, encode(message), forth=link is own)
         return True
 
     # -- conditions --------------------------------------------------------------------------

@@ -96,10 +96,10 @@ class Run:
         """End the load, let the cluster settle, and have everything checked."""
         cluster, workload = self.cluster, self.workload
         cluster.wait_stable(60.0)
+        cluster.wait(cluster.all_ready, 20.0, "every member serves")
         workload.stop()
-        for process in cluster.running:
-            if cluster.topology().member(process.node_id) is not None:
-                workload.read_all(str(process.node_id))
+        for process in cluster.running_members:
+            workload.read_all(str(process.node_id))
         try:
             cluster.wait(self._converged, CONVERGENCE_S, "all owners hold the same")
         except TimeoutError:
