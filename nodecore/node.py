@@ -135,6 +135,7 @@ class Node:
                 self.send,
             ),
             self._is_filled,
+            lambda slot: self.topology_changes.holds(slot),
             self._load_hint,
         )
         self.heat = HeatCounter(self.table.slot_of)

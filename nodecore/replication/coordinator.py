@@ -62,6 +62,7 @@ class Coordinator:
         self,
         ports: CoordinatorPorts,
         filled: Callable[[int], bool],
+        holds: Callable[[int], bool],
         load: Callable[[], int],
     ) -> None:
         self._ports = ports
@@ -70,7 +71,7 @@ class Coordinator:
         self.hints = Hints()
         self.calls = Calls(ports.send, ports.breakers, ports.timers, ports.timeout_s)
         self.epochs = Epochs(ports.send, ports.timers, ports.timeout_s)
-        self.replica = Replica(ports.store, ports.clock, ports.incarnation, filled, load)
+        self.replica = Replica(ports.store, ports.clock, ports.incarnation, filled, holds, load)
         self.repairs = Repairs(ports.node, ports.store, self.calls)
         self.handoff = Handoff(self.hints, self.calls, ports.peers.live, ports.breakers.state)
         self.replicator = Replicator(

@@ -20,7 +20,15 @@ from transport.messages import PeerApply, PeerWritten
 
 REPLAY_COUNT_MAX: Final = 1024
 REPLAY_BYTES_MAX: Final = 512 * 1024
-_NEVER: Final = frozenset({int(Code.BAD_REQUEST), int(Code.VALUE_TOO_LARGE), int(Code.CLOCK_SKEW)})
+_NEVER: Final = frozenset(
+    {
+        int(Code.BAD_REQUEST),
+        int(Code.VALUE_TOO_LARGE),
+        int(Code.CLOCK_SKEW),
+        int(Code.NOT_OWNER),
+        int(Code.CANCELLED),
+    }
+)
 
 
 class Handoff:

@@ -78,6 +78,8 @@ class TopologyChanges:
         self._first_seeds: tuple[NodeId, ...] = ()
         self._owned = bytes(SLOTS_COUNT)
         """255 for each slot that this node owns."""
+        self._held = bytes(SLOTS_COUNT)
+        """255 for each slot that this node owns or is to own."""
         self._drops: dict[int, None] = {}
         self._drop_timer: Timer | None = None
         self._ticked_s: float | None = None
@@ -134,6 +136,10 @@ class TopologyChanges:
     def is_complete(self, slot: int) -> bool:
         """Whether this node's copy of the slot may answer reads and misses."""
         return self.filling.complete[slot] == 1
+
+    def holds(self, slot: int) -> bool:
+        """Whether copies of the slot belong here: this node owns it, or is to own it."""
+        return self._held[slot] != 0
 
     @property
     def unfilled(self) -> bytes | None:
@@ -253,7 +259,7 @@ class TopologyChanges:
         assert topology is not None
         assert slot_map is not None
         complete, drops = self.filling.complete, self._drops
-        owned = bytearray(SLOTS_COUNT)
+        owned, held = bytearray(SLOTS_COUNT), bytearray(SLOTS_COUNT)
         gap = 0 if previous is None else topology.epoch - previous.epoch
         same_change = previous is not None and previous.joint and topology.joint and gap == 1
         for slot, standing in enumerate(standings(self._id, previous_map, slot_map)):
@@ -262,6 +268,7 @@ class TopologyChanges:
                 if not standing.is_new:
                     drops[slot] = None
                 continue
+            held[slot] = 255
             if standing.is_owner:
                 owned[slot] = 255
             if drops and slot in drops:
@@ -273,7 +280,7 @@ class TopologyChanges:
             elif complete[slot] and not standing.survives(gap, same_change):
                 complete[slot] = 0
                 self.slots_reset += 1
-        self._owned = bytes(owned)
+        self._owned, self._held = bytes(owned), bytes(held)
         self._want(same_change, now)
         if self._drops and self._drop_timer is None:
             self._drop_timer = self._timers.schedule(now.mono_s + DROP_INTERVAL_S, self._drop_some)

@@ -41,6 +41,8 @@ _CAUSES: Final = {
     "stream": Cause.STREAM,
     "handover": Cause.HANDOVER,
 }
+_LATE: Final = frozenset({Cause.HINT, Cause.HANDOVER, Cause.REPAIR})
+"""What was meant for an owner may arrive when it no longer is one, although the epochs agree."""
 _CODES: Final = {
     ApplyResult.REFUSED_MEMORY: Code.OUT_OF_MEMORY,
     ApplyResult.REFUSED_FLOOR: Code.CANCELLED,
@@ -56,6 +58,7 @@ class Replica:
         clock: judges and notes versions.
         incarnation: stands in every reply.
         filled: whether this node's copy of a slot can be believed.
+        holds: whether copies of a slot belong here at all.
         load: load hint 0..255 for replies.
     """
 
@@ -65,12 +68,14 @@ class Replica:
         clock: HybridClock,
         incarnation: Incarnation,
         filled: Callable[[int], bool],
+        holds: Callable[[int], bool],
         load: Callable[[], int],
     ) -> None:
         self.store = store
         self._clock = clock
         self._incarnation = incarnation
         self._filled = filled
+        self._holds = holds
         self._load = load
         self.conflicts = 0
 
@@ -164,12 +169,17 @@ class Replica:
             if not _is_entry(entry):
                 return _malformed("an entry of PeerApply")
         refused: list[list[int]] = []
+        store = self.store
         for row, (key, kind, value, hlc, node, expires_ms) in enumerate(entries):
             if not self._clock.believes(hlc, now):
                 refused.append([row, int(Code.CLOCK_SKEW)])
                 continue
+            if cause in _LATE and not self._holds(store.table.slot_of(key)):
+                # Kept for an owner of the past: by now it would be a copy that nobody looks after.
+                refused.append([row, int(Code.NOT_OWNER)])
+                continue
             version = Version(hlc, node)
-            result = self.store.apply(key, kind, value, version, expires_ms, cause, now)
+            result = store.apply(key, kind, value, version, expires_ms, cause, now)
             if result in _CODES:
                 refused.append([row, int(_CODES[result])])
             elif result is ApplyResult.OLDER and cause is Cause.UPDATE:
