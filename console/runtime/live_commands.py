@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import trio
 
 from console.errors import ClusterUnreachable, ConsoleError, UsageError
+from console.fault_targets import links_of
 from console.load.settings import LoadSettings, changed
 from console.previews import preview_join, preview_leave
 from console.runtime import fault_commands
@@ -26,6 +27,7 @@ from console.source import AddPreview, Capability, CommandResult, ProcessState
 from nodecore.ids import NodeId
 from nodecore.placement.hashing import slot_of
 from nodecore.placement.topology import Topology
+from transport.faults import parse_fault
 
 COMMAND_TIMEOUT_S: Final = 15.0
 MEMORY_HINT: Final = "what was only in memory is lost"
@@ -146,7 +148,9 @@ class LiveCommands:
         )
         doors = self.doors()
         fault_id = await fault_commands.add_fault(doors, self._node_ids(), request)
-        text = f"{kind} on {link}"
+        first = links_of(link, kind)[0]
+        self._texts[fault_id] = parse_fault(request.plain(first)).text()
+        text = f"{self._texts[fault_id]} on {link}"
         return CommandResult(True, text, fault_id, f"lift {text}")
 
     @answered

@@ -155,11 +155,15 @@ class LiveSource(LiveCommands):
             del self._feeds[node_id]
         for node_id, address in wanted.items():
             if node_id not in self._feeds:
-                feed = NodeFeed(node_id, address, lambda: self._interval_s, self._answered)
+                feed = NodeFeed(node_id, address, self._report_interval, self._answered)
                 scope = trio.CancelScope()
                 self._feeds[node_id] = feed
                 self._feed_scopes[node_id] = scope
                 self._nursery.start_soon(_run_feed, feed, scope)
+
+    def _report_interval(self) -> float:
+        """Twice as often as snapshots, so that what is shown is never a whole interval old."""
+        return max(INTERVAL_MIN_S, self._interval_s / 2)
 
     async def _wait_for_an_answer(self) -> None:
         with trio.move_on_after(FIRST_ANSWER_S):
@@ -185,7 +189,12 @@ class LiveSource(LiveCommands):
             for feed in self._feeds.values()
             if (seen := feed.observation()) is not None and feed.statistics is not None
         }
-        silent = [feed for feed in self._feeds.values() if feed.problem]
+        processes = self._processes()
+        # That a stopped process does not answer needs no words.
+        down = {
+            process.node_id for process in processes if process.state is not ProcessState.RUNNING
+        }
+        silent = [feed for name, feed in self._feeds.items() if feed.problem and name not in down]
         return self._assembler.assemble(
             Observed(
                 at_wall_ms=_wall_ms(),
@@ -193,7 +202,7 @@ class LiveSource(LiveCommands):
                 topologies=[
                     feed.topology for feed in self._feeds.values() if feed.topology is not None
                 ],
-                processes=self._processes(),
+                processes=processes,
                 load=self._load.state if self._load is not None else None,
                 events=tuple(sorted(events, key=lambda event: event.at_wall_ms)),
                 problem="; ".join(feed.problem for feed in silent),
