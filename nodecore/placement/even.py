@@ -16,7 +16,7 @@ the ring needs nothing but the members, and is the default.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from random import Random
 from typing import Final, TypeAlias, final
@@ -26,7 +26,7 @@ from nodecore.placement.quotas import apportion, copies_quotas
 from nodecore.placement.ring import OwnerTable
 from nodecore.placement.topology import Member
 
-_BLOCK_SLOTS: Final = 1024
+_BLOCK_SLOTS: Final = 256
 """Nodes take turns in another order in each block: enough orders that the replicas of one node
 spread over all others, few enough that the assignment compresses well."""
 
@@ -77,6 +77,9 @@ class _Board:
         quotas = copies_quotas(members, copies, counts)
         self.copies_excess = [count - quota for count, quota in zip(counts, quotas, strict=True)]
 
+        self._fresh: list[dict[int, None]] = [{} for _ in members]
+        """Per node the slots that it did not hold before."""
+
     def fill(self) -> None:
         """Give every slot its number of owners, neediest nodes first, new zones before all."""
         excess, zone = self.copies_excess, self._zone
@@ -96,6 +99,7 @@ class _Board:
                 )
                 owners.append(chosen)
                 excess[chosen] += 1
+                self._fresh[chosen][slot] = None
 
     def move_directly(self) -> None:
         """Move copies from nodes above their quota straight to nodes below it."""
@@ -103,18 +107,28 @@ class _Board:
         for node in range(len(excess)):
             if excess[node] <= 0:
                 continue
-            held = [slot for slot, owners in enumerate(self.slots) if node in owners]
-            # Evenly spaced ones first: all nodes give from the whole circle, not from its start.
-            stride = max(1, len(held) // excess[node])
-            for offset in range(stride):
-                for slot in held[(node + offset) % stride :: stride]:
-                    if excess[node] <= 0:
-                        break
-                    target = self._neediest(slot, node)
-                    if target is not None:
-                        self.move(slot, node, target)
-                        excess[node] -= 1
-                        excess[target] += 1
+            for slot in self._offers(node):
+                if excess[node] <= 0:
+                    break
+                target = self._neediest(slot, node)
+                if target is not None:
+                    self.move(slot, node, target)
+                    excess[node] -= 1
+                    excess[target] += 1
+
+    def _offers(self, node: int) -> Iterator[int]:
+        """Slots of a node in the order in which to take them away: copies that ``fill`` has just
+        given cost nothing; of the others evenly spaced ones first, so that all nodes give from the
+        whole circle and not from its start.
+        """
+        fresh = self._fresh[node]
+        yield from fresh
+        held = [
+            slot for slot, owners in enumerate(self.slots) if node in owners and slot not in fresh
+        ]
+        stride = max(1, len(held) // max(1, self.copies_excess[node]))
+        for offset in range(stride):
+            yield from held[(node + offset) % stride :: stride]
 
     def _neediest(self, slot: int, source: int) -> int | None:
         best, worst = None, 0

@@ -108,7 +108,7 @@ def missing(name: str) -> object:
         ("a:b", lambda name: lambda data: -1, "64 bits"),
         ("a:b", lambda name: lambda data: 1 << 64, "64 bits"),
         ("a:b", lambda name: lambda data: "x", "64 bits"),
-        ("a:b", lambda name: iter([1, 2, 3]).__next__, "takes"),
+        ("a:b", lambda name: iter([1, 2, 3]).__next__, "argument"),
     ],
 )
 def test_unfit_hashes_are_refused(name: str, resolver: object, text: str) -> None:

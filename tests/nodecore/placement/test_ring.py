@@ -66,7 +66,7 @@ def moved(before: OwnerTable, after: OwnerTable) -> list[tuple[int, NodeId]]:
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 9), st.integers(0, 4), st.sampled_from(["", "z0", "z1", "z9"]))
 def test_join_moves_copies_only_to_the_new_node(size: int, zones: int, zone: str) -> None:
     members = cluster(size, zones)
