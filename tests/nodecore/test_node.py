@@ -592,3 +592,17 @@ def test_latencies_of_coordinated_requests_are_recorded() -> None:
     assert sum(statistics.write_latency.counts) == 1
     assert statistics.write_latency.sum_us >= 500
     assert statistics.read_latency.counts[0] == 1
+
+
+def test_a_read_that_a_slow_owner_holds_up_is_hedged() -> None:
+    pump = Pump(5)
+    key = b"hedge"
+    pump.submit("n1", Write((key,), (b"v",)))
+    pump.run(0.1)
+    owners = owners_of(pump, key)
+    stranger = next(name for name in pump.nodes if name not in owners)
+    pump.slow[stranger, owners[0]] = 1.5
+    began_s = pump.now_s
+    assert value_of(pump.submit(stranger, Read((key,)))) == b"v"
+    assert pump.now_s - began_s < 0.1
+    assert pump.nodes[stranger].statistics(pump.now).hedged == 1

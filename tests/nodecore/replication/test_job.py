@@ -1,0 +1,123 @@
+"""Outcomes of replications: joint epochs, refusals, sloppy and strict ends."""
+
+from __future__ import annotations
+
+from nodecore.errors import Code
+from nodecore.ids import Epoch, Incarnation, NodeId, Version
+from nodecore.placement.topology import Keyspace
+from nodecore.replication.job import Job, Part
+from nodecore.replication.quorum import Verdict
+from nodecore.requests import Done, Failed, Flag, Level, Unknown
+from nodecore.routing import Route
+
+A, B, C, D, E = (NodeId(name) for name in "abcde")
+EPOCH, LIFE = Epoch(4), Incarnation(1)
+VERSION = Version(9 << 16, 1)
+
+
+def make(
+    owners: tuple[NodeId, ...] = (A, B, C),
+    following: tuple[NodeId, ...] | None = None,
+    level: Level = Level.DEFAULT,
+    keys: tuple[bytes, ...] = (b"k",),
+    keyspace: Keyspace | None = None,
+) -> tuple[Job, Part]:
+    route = Route(A, owners, following, keyspace or Keyspace())
+    job = Job(keys, keys, 0, VERSION, 0, level, lambda _outcome, _now: None)
+    part = Part(route, list(range(len(keys))), level, EPOCH)
+    job.begin_round([part])
+    job.waiting = len(route.targets)
+    return job, part
+
+
+def end(job: Job, part: Part, acks: str, fails: str = "") -> None:
+    for name in acks:
+        part.ack(NodeId(name), EPOCH, LIFE)
+        job.waiting -= 1
+    for name in fails:
+        part.fail(NodeId(name))
+        job.waiting -= 1
+    job.judge()
+
+
+def verdict_of(part: Part) -> Verdict:
+    return part.verdict
+
+
+def test_a_joint_epoch_needs_w_of_each_set() -> None:
+    job, part = make((A, B, C), (A, D, E))
+    assert part.route.targets == (A, B, C, D, E)
+    end(job, part, "abc")
+    assert not job.settled
+    assert verdict_of(part) is Verdict.PENDING
+    end(job, part, "d")
+    assert isinstance(job.outcome, Done)
+    assert job.outcome.flags == Flag.NONE
+    assert job.outcome.copies == 2, "of the weaker set"
+
+
+def test_equal_sets_in_another_order_count_once() -> None:
+    job, part = make((A, B, C), (C, A, B))
+    assert part.new is None
+    end(job, part, "ab")
+    assert isinstance(job.outcome, Done)
+
+
+def test_a_new_set_out_of_reach_makes_it_sloppy() -> None:
+    job, part = make((A, B, C), (C, D, E))
+    end(job, part, "abc", "de")
+    assert isinstance(job.outcome, Done)
+    assert job.outcome.flags == Flag.SLOPPY
+
+
+def test_with_nobody_it_failed_and_with_silence_it_is_unknown() -> None:
+    job, part = make()
+    end(job, part, "", "abc")
+    assert isinstance(job.outcome, Failed)
+    assert job.outcome.code is Code.NOT_ENOUGH_COPIES
+    silent, part = make()
+    silent.possible = True
+    end(silent, part, "", "abc")
+    assert isinstance(silent.outcome, Unknown)
+
+
+def test_a_strict_level_never_says_done_with_fewer_copies() -> None:
+    job, part = make(level=Level.ALL)
+    end(job, part, "ab")
+    assert not job.settled
+    end(job, part, "", "c")
+    assert isinstance(job.outcome, Unknown), "two copies exist: it may show up"
+
+
+def test_a_keyspace_that_is_not_available_never_answers_sloppily() -> None:
+    job, part = make(keyspace=Keyspace(on_partition="refuse"))
+    end(job, part, "a", "bc")
+    assert isinstance(job.outcome, Unknown)
+
+
+def test_a_refused_key_fails_alone() -> None:
+    job, part = make(keys=(b"fits", b"large"))
+    job.refusals[1] = {A: Code.OUT_OF_MEMORY, B: Code.OUT_OF_MEMORY}
+    end(job, part, "abc")
+    assert isinstance(job.outcome, Done)
+    assert isinstance(job.outcome.result, list)
+    assert job.outcome.result[0] == VERSION
+    assert isinstance(job.outcome.result[1], Failed)
+    assert job.outcome.result[1].code is Code.OUT_OF_MEMORY
+
+
+def test_a_key_refused_by_one_of_three_is_still_written() -> None:
+    job, part = make()
+    job.refusals[0] = {B: Code.OUT_OF_MEMORY}
+    end(job, part, "abc")
+    assert isinstance(job.outcome, Done)
+    assert job.outcome.copies == 2
+
+
+def test_an_outcome_is_final() -> None:
+    job, part = make()
+    end(job, part, "ab")
+    first = job.outcome
+    end(job, part, "", "c")
+    assert job.outcome is first
+    assert not job.judge()
