@@ -284,6 +284,7 @@ class Driver:
         self.poller.stop_listening()
         self.clients.finish("the node stops")
         self.links.close()
+        self.node.close()
         self._end_turn()
         until_s = time.monotonic() + _DRAIN_S
         while self.poller.connections_count and time.monotonic() < until_s:
