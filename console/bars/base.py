@@ -42,6 +42,8 @@ class Outcome:
     """Ask the bar again (``confirm``) after this time, if no key came in between."""
     quit: str = ""
     """``stop`` (stop the nodes and leave) or empty."""
+    remove: str = ""
+    """A node whose leaving is to be previewed."""
     ask: str = ""
     """An action id to be run after closing."""
 

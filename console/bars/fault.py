@@ -81,6 +81,7 @@ class FaultBar:
         self.painted_at_s: float | None = None
         self._processes = bool(capabilities & Capability.PROCESS_FAULTS)
         self._links = bool(capabilities & Capability.LINK_FAULTS)
+        self._membership = bool(capabilities & Capability.MEMBERSHIP)
         self._faults = tuple(fault for fault in faults if fault.undoable)
         self._page = 0
         self._last_x_s: float | None = None
@@ -126,6 +127,8 @@ class FaultBar:
             return self._choose_process(key)
         if key == "l":
             return self._latency()
+        if key == "v":
+            return self._leave()
         if key == "e":
             return self._edit()
         if key in LINK_FAULTS:
@@ -156,6 +159,13 @@ class FaultBar:
             return Outcome(note="this cluster offers no link faults (nodes need --enable-chaos)")
         return Outcome(close=True, ask="fault.latency")
 
+    def _leave(self) -> Outcome:
+        if not self._membership:
+            return Outcome(note="this cluster offers no change of members")
+        if len(self.target.node_ids) != 1:
+            return Outcome(note="one node leaves at a time: clear the marks with esc")
+        return Outcome(close=True, remove=self.target.node_ids[0])
+
     def _edit(self) -> Outcome:
         if not self._faults:
             return Outcome(note="no active fault to edit")
@@ -171,6 +181,7 @@ class FaultBar:
         latency = f"latency 200{glyphs.plus_minus}50"
         choices.append(Choice("l", latency, self._links))
         choices.extend(Choice(key, word, self._links) for key, (word, _) in LINK_FAULTS.items())
+        choices.append(Choice("v", "leave", self._membership))
         choices.append(Choice("e", "edit active", bool(self._faults)))
         choices.append(Choice("tab", "more"))
         rows = choice_rows(choices, width, lines)

@@ -32,7 +32,7 @@ def help_lines(
             lines.append(f"  {keys:<16} {action.title:<18} {action.help}{blocked}")
         lines.append("")
     lines.append("Fault menu (x)")
-    lines.append("  x kill -9   t leave or stop   p pause   o restart   l latency   c cut")
+    lines.append("  x kill -9   t terminate   p pause   o restart   v leave   l latency   c cut")
     lines.append("  b bandwidth   r reset peer   d drop   s slow close   z slicer   m limit")
     lines.append("  e edit active   tab packet loss, corruption, disk and clock faults")
     lines.append("")

@@ -321,6 +321,8 @@ class Overview(Screen[None]):
             self.submit(command)
         if outcome.open_bar is not None:
             self.open_bar(outcome.open_bar)
+        if outcome.remove:
+            self.deeds.remove_bar(outcome.remove)
         if outcome.ask:
             self.perform(outcome.ask)
         if outcome.quit:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from console.formatting import percent
 from console.source import ClusterSnapshot
 from console.view_models.breakers import BreakerMatrix, breaker_matrix
 from console.view_models.events import EventLog
@@ -67,7 +68,10 @@ class ClusterModel:
         before = self.snapshot
         self.snapshot = snapshot
         self._update_rates()
+        moved_before = self.ring.moved_at_ms
         self.ring.apply(snapshot)
+        if self.ring.moved_at_ms != moved_before:
+            self._note_move()
         self.heat.apply(snapshot, self.rates)
         for event in snapshot.events:
             self.log.add_event(event)
@@ -110,6 +114,17 @@ class ClusterModel:
         for node_id in [known for known in self.trends if known not in present]:
             for kept in (self.trends, self.rates, self._statistics, self._unchanged):
                 kept.pop(node_id, None)
+
+    def _note_move(self) -> None:
+        """Ownership changed: say how much, and who has it now."""
+        ring = self.ring
+        gains = "  ".join(
+            f"{self.letter_of(node_id)} {percent(share, 1)}" for node_id, share in ring.moved_to[:4]
+        )
+        moved = percent(len(ring.moved) / len(ring.primaries), 1)
+        at_wall_ms = self.snapshot.at_wall_ms
+        self.log.add_note(at_wall_ms, f"ring: {moved} of the slots moved -> {gains}")
+        self.log.mark(at_wall_ms, f"moved {moved}")
 
     def _mark_faults(self, before: ClusterSnapshot) -> None:
         known = {fault.fault_id for fault in before.faults}

@@ -70,6 +70,8 @@ def test_process_and_link_faults() -> None:
     assert [c.text for c in press(fault_bar(), "o").commands] == ["restart n3"]
     assert [c.text for c in press(fault_bar(), "c").commands] == ["cut on n3"]
     assert press(fault_bar(), "l").ask == "fault.latency"
+    assert press(fault_bar(), "v").remove == "n3"
+    assert "no change of members" in press(fault_bar(Capability.LINK_FAULTS), "v").note
     second = fault_bar()
     press(second, "tab")
     assert [c.text for c in press(second, "k").commands] == ["packet_loss 10 % on n3"]

@@ -201,6 +201,25 @@ def test_a_previews_and_enter_adds() -> None:
     run(play)
 
 
+def test_leaving_is_previewed_and_enter_commits() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        await pilot.press("j")
+        await open_fault_menu(app, pilot)
+        await pilot.press("v")
+        await until(pilot, lambda: "3276 slots" in "\n".join(app.overview.text_lines()))
+        await pilot.press("escape", "x")
+        assert ("remove_node", "n2") not in source.commands
+        await pilot.press("escape")
+        await open_fault_menu(app, pilot)
+        await pilot.press("v")
+        await until(pilot, lambda: source.commands.count(("preview_remove", "n2")) == 2)
+        await until(pilot, lambda: "3276 slots" in "\n".join(app.overview.text_lines()))
+        await pilot.press("enter")
+        await until(pilot, lambda: ("remove_node", "n2") in source.commands)
+
+    run(play)
+
+
 def test_heal_is_one_key() -> None:
     async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
         await pilot.press("H")

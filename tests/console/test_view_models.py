@@ -120,6 +120,8 @@ def test_shares_and_moves_come_from_the_slot_table() -> None:
     expected = {slot for slot in range(1000) if owners[slot][0] != 2}
     assert model.ring.moved == expected
     assert model.ring.moved_to[0][0] == "n3"
+    assert model.log.lines[-1].text.startswith("ring: ")
+    assert "C " in model.log.lines[-1].text
     assert model.ring.moved_age(START_MS + 9_000) == 0.0
     assert model.ring.moved_age(START_MS + 30_000) is None
 
