@@ -9,7 +9,7 @@ result.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Final, final
 
 from nodecore.doors.http_cache_routes import render_get
@@ -64,7 +64,8 @@ class HttpSession:
             host_names: names, with or without a port, that requests may be addressed to beside the
                 loopback ones.
         """
-        self._context = HttpContext(backend, metrics)
+        self.context = HttpContext(backend, metrics)
+        """What handlers and renders see."""
         self._backend = backend
         self._wake = wake
         self._parser = HttpParser(self._on_continue)
@@ -147,11 +148,6 @@ class HttpSession:
         if not keep_alive:
             self._ending = self.closing = True
 
-    @property
-    def context(self) -> HttpContext:
-        """What renders need."""
-        return self._context
-
     def _answer(self, request: HttpRequest, now: Now) -> Reply | HttpAsk:
         headers = request.headers
         host = headers.get(b"host", b"")
@@ -177,7 +173,7 @@ class HttpSession:
         query = parse_query(query_text)
         call = Call(request, key, query, level_of(query), parse_body(route, request))
         self._backend.count_request(f"http_{route.method.decode().lower()}")
-        return route.handler(self._context, call, now)
+        return route.handler(self.context, call, now)
 
     def _check_host(self, host: bytes) -> None:
         if host and _name(host) not in self._names:
@@ -216,9 +212,9 @@ class _Run:
         if session is None:
             return
         self._running = True
-        requests: Sequence[object] = ask.requests
         submit = session.context.backend.submit
-        while len(outcomes) < len(requests):
+        count = len(ask.requests)
+        while len(outcomes) < count:
             outcome = submit(ask.requests[len(outcomes)], self._on_outcome, now)
             if outcome is None:
                 self._running = False

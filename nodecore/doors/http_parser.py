@@ -118,14 +118,20 @@ class HttpParser:
     def on_url(self, url: bytes) -> None:
         """A part of the request target."""
         self._target += url
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > limits.HTTP_HEAD_BYTES_MAX:
+            self._refuse_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer after a chunked body (dropped, but counted)."""
+        # The busiest callback: both bounds are looked at in one comparison.
         self._headers_count += 1
-        if self._headers_count > limits.HTTP_HEADERS_MAX:
-            self._refuse(HttpProblem(431, "too_many_headers", "too many headers"))
-        self._count_head(len(name) + len(value) + 4)
+        self._head_bytes += len(name) + len(value) + 4
+        if (
+            self._headers_count > limits.HTTP_HEADERS_MAX
+            or self._head_bytes > limits.HTTP_HEAD_BYTES_MAX
+        ):
+            self._refuse_head()
         if not self._in_head:
             return
         name = name.lower()
@@ -178,10 +184,10 @@ class HttpParser:
         self._in_head = True
         self._fed_in_head = 0
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > limits.HTTP_HEAD_BYTES_MAX:
-            self._refuse(_head_too_large())
+    def _refuse_head(self) -> None:
+        if self._headers_count > limits.HTTP_HEADERS_MAX:
+            self._refuse(HttpProblem(431, "too_many_headers", "too many headers"))
+        self._refuse(_head_too_large())
 
     def _refuse(self, problem: HttpProblem) -> None:
         self.problem = problem

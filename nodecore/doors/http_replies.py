@@ -55,7 +55,7 @@ _STATUS_OF: Final[Mapping[Code, int]] = {
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """An answer before it has its head."""
 
@@ -67,7 +67,7 @@ class Reply:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpAsk:
     """Requests to the node, and how their outcomes become a reply."""
 

@@ -81,7 +81,7 @@ Render: TypeAlias = "Callable[[Connection, Sequence[Outcome], object, Now], byte
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """Requests to the node, and how their outcomes become one reply."""
 
