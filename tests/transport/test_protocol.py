@@ -205,11 +205,13 @@ def test_a_listener_takes_no_reflected_or_replayed_proof() -> None:
     assert isinstance(challenge, Challenge)
     honest.dialler.receive_data(challenge_bytes, 0.0)
     proof_bytes = honest.dialler.take_output()
-    for stolen in (proof_bytes, frame(Proof(challenge.proof)), frame(Proof(b""))):
+    for stolen in (proof_bytes, frame(Proof(challenge.proof)), frame(Proof(b"")), None):
         victim = LinkProtocol.listener(credentials(NODE, SECRET), 0.0)
         victim.receive_data(hello_bytes, 0.0)
-        victim.take_output()
-        assert refused_code(victim.receive_data(stolen, 0.0)) is ErrorCode.BAD_PROOF
+        (own,) = parse(victim.take_output())
+        assert isinstance(own, Challenge)
+        reply = stolen or frame(Proof(own.proof))
+        assert refused_code(victim.receive_data(reply, 0.0)) is ErrorCode.BAD_PROOF
 
 
 @pytest.mark.parametrize("field", ["cluster_id", "node_id", "incarnation", "feature_level"])
