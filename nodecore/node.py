@@ -207,6 +207,9 @@ class Node:
             self.peers.on_link(peer, up)
             if not up:
                 self.coordinator.calls.on_link_down(peer, reason, now)
+                # A dead peer is routed around at once, so calls alone would never open its breaker.
+                generation = self.breakers.generation(peer)
+                self.breakers.record(peer, generation, 0.0, reason or "no link", now)
                 self.topology_changes.on_unreachable(peer, now)
             if was != up:
                 word = "up" if up else "down"
