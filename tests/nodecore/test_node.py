@@ -606,3 +606,15 @@ def test_a_read_that_a_slow_owner_holds_up_is_hedged() -> None:
     assert value_of(pump.submit(stranger, Read((key,)))) == b"v"
     assert pump.now_s - began_s < 0.1
     assert pump.nodes[stranger].statistics(pump.now).hedged == 1
+
+
+def test_a_quorum_read_sees_what_a_quorum_wrote_and_repairs_the_rest() -> None:
+    pump = Pump(3)
+    pump.submit("n1", Write((b"k",), (b"old",)))
+    pump.run(0.1)
+    version = pump.nodes["n2"].clock.next(pump.now)
+    for name in ("n2", "n3"):
+        pump.nodes[name].store.apply(b"k", 0, b"new", version, 0, Cause.REPLICA, pump.now)
+    assert value_of(pump.submit("n1", Read((b"k",)))) == b"old", "one owner is enough for a hit"
+    assert value_of(pump.submit("n1", Read((b"k",), Level.QUORUM))) == b"new"
+    assert holds(pump, "n1", b"k") == b"new"
