@@ -1,0 +1,37 @@
+"""Entries and the gate over them; compiled where possible."""
+
+from __future__ import annotations
+
+from nodecore.table.interface import Kind, Table
+from nodecore.table.reference import ReferenceTable
+
+__all__ = ["CHOICES", "Kind", "Table", "TableNotBuiltError", "make_table"]
+
+CHOICES = ("auto", "compiled", "reference")
+
+
+class TableNotBuiltError(ImportError):
+    """The compiled table was asked for by name and was not built for this interpreter."""
+
+
+def make_table(choice: str = "auto") -> Table:
+    """The table of a node: ``compiled``, ``reference``, or ``auto`` (compiled if it was built).
+
+    Raises:
+        TableNotBuiltError: ``compiled`` was asked for and there is none.
+        ValueError: an unknown choice.
+    """
+    if choice not in CHOICES:
+        raise ValueError(f"table must be one of {', '.join(CHOICES)}, not {choice!r}")
+    if choice == "reference":
+        return ReferenceTable()
+    try:
+        from nodecore.table._table import CompiledTable
+    except ImportError as error:
+        if choice == "auto":
+            return ReferenceTable()
+        raise TableNotBuiltError(
+            "the compiled table was not built: install with a C compiler at hand, or run "
+            f"`python setup.py build_ext --inplace` ({error})"
+        ) from None
+    return CompiledTable()

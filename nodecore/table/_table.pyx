@@ -1,0 +1,674 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The table, compiled: same interface and same answers as ``reference``.
+
+Entries hang in an open-addressing hash table of our own (32-bit hashes beside pointers, linear
+probing, backward shift on removal), so that a read needs no key object and the collector has nothing
+to walk. The slot index is an array of borrowed entry pointers per slot; a removed entry leaves a
+hole, and an array that is half holes is packed. It decides nothing that the reference does not.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_Append, PyList_GET_SIZE
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy
+
+from nodecore.ids import SLOTS_COUNT
+from nodecore.limits import KEY_BYTES_MAX, TOUCHES_MAX, VALUE_BYTES_MAX
+from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, HLC_MAX, SERVE_BYTES_MAX
+from nodecore.table.tie import tie_wins
+
+cdef enum:
+    SLOTS = 16384
+    QUEUES = 64
+    TOMBSTONES = 63
+    SOLE = 2
+    CELLS_MIN = 64
+    OUT_BYTES_KEPT = 4194304
+assert SLOTS == SLOTS_COUNT
+
+cdef Py_ssize_t OVERHEAD = ENTRY_OVERHEAD_BYTES
+cdef Py_ssize_t KEY_MAX = KEY_BYTES_MAX
+cdef Py_ssize_t VALUE_MAX = VALUE_BYTES_MAX
+cdef Py_ssize_t SERVE_MAX = SERVE_BYTES_MAX
+cdef int64_t HLC_TOP = HLC_MAX
+cdef int64_t INT64_TOP = 0x7FFFFFFFFFFFFFFF
+
+include "_hashing.pxi"
+include "_entry.pxi"
+
+
+cdef struct SlotIndex:
+    PyObject** items  # borrowed
+    uint32_t used
+    uint32_t room
+    uint32_t count
+    uint32_t tombstones
+
+
+cdef inline int64_t ranged(str name, int64_t number, int64_t maximum) except -1:
+    if number < 0 or number > maximum:
+        raise ValueError(f"{name} must be in 0..{maximum}, not {number}")
+    return number
+
+
+cdef inline Py_ssize_t bulk_length(const char* data, Py_ssize_t* at, Py_ssize_t end, Py_ssize_t most) noexcept:
+    """Read ``$n\\r\\n`` at ``at[0]`` and check that n bytes and a line end follow; -1 for any doubt."""
+    cdef Py_ssize_t i = at[0], length = 0, digits = 0
+    if i >= end or data[i] != 36:
+        return -1
+    i += 1
+    while i < end and 48 <= data[i] <= 57:
+        length = length * 10 + (data[i] - 48)
+        digits += 1
+        if digits > 7:
+            return -1
+        i += 1
+    if digits == 0 or (digits > 1 and data[i - digits] == 48) or length > most:
+        return -1
+    if i + 2 + length + 2 > end or data[i] != 13 or data[i + 1] != 10:
+        return -1
+    i += 2
+    if data[i + length] != 13 or data[i + length + 1] != 10:
+        return -1
+    at[0] = i
+    return length
+
+
+@cython.final
+cdef class CompiledTable:
+    cdef PyObject** cells
+    cdef uint32_t* hashes
+    cdef size_t mask
+    cdef Py_ssize_t count
+    cdef SlotIndex* slots
+    cdef uint64_t k0, k1
+    cdef bytes flags_held
+    cdef const unsigned char* flags
+    cdef tuple prefixes
+    cdef bint guard_open
+    cdef uint32_t _generation
+    cdef int64_t tally_bytes[QUEUES]
+    cdef int64_t tally_counts[QUEUES]
+    cdef char* out
+    cdef Py_ssize_t out_used, out_room
+    cdef list _touched
+    cdef public list inserted, expiring, older
+    cdef public int64_t touches_lost, touches_max
+    cdef public int64_t gate_reads, gate_hits, gate_writes
+    cdef public int64_t bytes_used, inline_bytes_max
+    cdef public int64_t hlc_high
+    cdef public uint32_t node_tag
+
+    compiled = True
+
+    def __cinit__(self):
+        self.cells = <PyObject**>calloc(CELLS_MIN, sizeof(PyObject*))
+        self.hashes = <uint32_t*>calloc(CELLS_MIN, sizeof(uint32_t))
+        self.slots = <SlotIndex*>calloc(SLOTS, sizeof(SlotIndex))
+        self.out_room = 65536
+        self.out = <char*>malloc(self.out_room)
+        if self.cells == NULL or self.hashes == NULL or self.slots == NULL or self.out == NULL:
+            raise MemoryError()
+        self.mask = CELLS_MIN - 1
+        # The interpreter's own secret, drawn at its start.
+        self.k0 = <uint64_t>hash(b"ringdeck cells, first half")
+        self.k1 = <uint64_t>hash(b"ringdeck cells, second half")
+        self.flags_held = bytes(SLOTS)
+        self.flags = <const unsigned char*>PyBytes_AS_STRING(self.flags_held)
+        self.prefixes = ()
+        self.guard_open = True
+        self._touched, self.inserted, self.expiring, self.older = [], [], [], []
+        self.touches_max = TOUCHES_MAX
+        self.inline_bytes_max = INT64_TOP
+
+    def __dealloc__(self):
+        cdef size_t i
+        if self.cells != NULL and self.hashes != NULL:
+            for i in range(self.mask + 1):
+                if self.hashes[i]:
+                    (<Entry>self.cells[i]).position = DETACHED
+                    Py_DECREF(<object>self.cells[i])
+        free(self.cells)
+        free(self.hashes)
+        if self.slots != NULL:
+            for i in range(<size_t>SLOTS):
+                free(self.slots[i].items)
+        free(self.slots)
+        free(self.out)
+
+    def __len__(self):
+        return self.count
+
+    def __contains__(self, bytes key not None):
+        return self.find(key) != NULL
+
+    @property
+    def generation(self):
+        return self._generation
+
+    @property
+    def touched(self):
+        return self._touched
+
+    @touched.setter
+    def touched(self, list keys not None):
+        self._touched = keys
+
+    # -- hash cells
+
+    cdef inline PyObject* find_text(self, const char* text, Py_ssize_t size) noexcept:
+        cdef uint32_t code = rd_hash(text, size, self.k0, self.k1)
+        cdef size_t i = code & self.mask
+        cdef Entry entry
+        while self.hashes[i]:
+            if self.hashes[i] == code:
+                entry = <Entry>self.cells[i]
+                if PyBytes_GET_SIZE(entry.key) == size and memcmp(PyBytes_AS_STRING(entry.key), text, size) == 0:
+                    return self.cells[i]
+            i = (i + 1) & self.mask
+        return NULL
+
+    cdef inline PyObject* find(self, bytes key) noexcept:
+        return self.find_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+
+    cdef int grow(self) except -1:
+        cdef size_t room = (self.mask + 1) * 2, i, j
+        cdef PyObject** cells = <PyObject**>malloc(room * sizeof(PyObject*))
+        cdef uint32_t* hashes = <uint32_t*>calloc(room, sizeof(uint32_t))
+        if cells == NULL or hashes == NULL:
+            free(cells)
+            free(hashes)
+            raise MemoryError()
+        for i in range(self.mask + 1):
+            if self.hashes[i]:
+                j = self.hashes[i] & (room - 1)
+                while hashes[j]:
+                    j = (j + 1) & (room - 1)
+                hashes[j] = self.hashes[i]
+                cells[j] = self.cells[i]
+        free(self.cells)
+        free(self.hashes)
+        self.cells, self.hashes, self.mask = cells, hashes, room - 1
+        return 0
+
+    cdef size_t cell_of(self, Entry entry) noexcept:
+        """Position of an entry that is in the table."""
+        cdef uint32_t code = rd_hash(PyBytes_AS_STRING(entry.key), PyBytes_GET_SIZE(entry.key), self.k0, self.k1)
+        cdef size_t i = code & self.mask
+        while self.cells[i] != <PyObject*>entry or not self.hashes[i]:
+            i = (i + 1) & self.mask
+        return i
+
+    cdef void vacate(self, size_t hole) noexcept:
+        """Empty a cell and close the gap, so that no probe sequence is broken."""
+        cdef size_t i = hole, home
+        while True:
+            i = (i + 1) & self.mask
+            if not self.hashes[i]:
+                break
+            home = self.hashes[i] & self.mask
+            if ((i - home) & self.mask) >= ((i - hole) & self.mask):
+                self.hashes[hole] = self.hashes[i]
+                self.cells[hole] = self.cells[i]
+                hole = i
+        self.hashes[hole] = 0
+        self.cells[hole] = NULL
+
+    # -- entries
+
+    cdef inline void tally(self, Entry entry, int sign) noexcept:
+        cdef int64_t size = sign * size_of(entry)
+        cdef int queue = entry.marks >> 2
+        self.bytes_used += size
+        self.tally_bytes[queue] += size
+        self.tally_counts[queue] += sign
+        if entry.kind == KIND_TOMBSTONE:
+            self.slots[entry.slot].tombstones += sign
+
+    cdef Entry fresh(self, bytes key, unsigned int slot):
+        """A new entry in cells and slot index, not tallied yet."""
+        cdef SlotIndex* index = &self.slots[slot]
+        cdef PyObject** items
+        cdef uint32_t room
+        cdef size_t i
+        cdef uint32_t code
+        cdef Entry entry = Entry.__new__(Entry)
+        if (self.count + 1) * 5 > <Py_ssize_t>(self.mask + 1) * 4:
+            self.grow()
+        if index.used == index.room:
+            room = index.room + index.room // 8 + 4
+            items = <PyObject**>realloc(index.items, room * sizeof(PyObject*))
+            if items == NULL:
+                raise MemoryError()
+            index.items, index.room = items, room
+        entry.key, entry.reply, entry.slot = key, NIL_REPLY, slot
+        entry.kind = KIND_TOMBSTONE
+        entry.position = index.used
+        index.items[index.used] = <PyObject*>entry
+        index.used += 1
+        index.count += 1
+        code = rd_hash(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), self.k0, self.k1)
+        i = code & self.mask
+        while self.hashes[i]:
+            i = (i + 1) & self.mask
+        self.hashes[i] = code
+        self.cells[i] = <PyObject*>entry
+        Py_INCREF(entry)
+        self.count += 1
+        return entry
+
+    cdef Entry successor(self, Entry old):
+        """A new entry in the place of one that turns from live to tombstone or back; detaches the old."""
+        cdef Entry entry = Entry.__new__(Entry)
+        cdef size_t i = self.cell_of(old)
+        self.tally(old, -1)
+        entry.key, entry.reply, entry.slot = old.key, NIL_REPLY, old.slot
+        entry.kind = KIND_TOMBSTONE
+        entry.position = old.position
+        self.slots[old.slot].items[old.position] = <PyObject*>entry
+        self.cells[i] = <PyObject*>entry
+        Py_INCREF(entry)
+        old.position, old.marks, old.generation = DETACHED, old.marks & 3, 0
+        old.reply = NIL_REPLY
+        Py_DECREF(old)
+        return entry
+
+    cdef Entry store(self, Entry entry, bytes key, uint8_t kind, bytes reply, int64_t hlc, uint32_t node, int64_t expires_ms):
+        """Write a record; ``entry`` is what is there now or None."""
+        if entry is None:
+            entry = self.fresh(key, slot_of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)))
+            entry.marks = TOMBSTONES << 2 if kind == KIND_TOMBSTONE else 0
+        elif (entry.kind == KIND_TOMBSTONE) != (kind == KIND_TOMBSTONE):
+            entry = self.successor(entry)
+            entry.marks = TOMBSTONES << 2 if kind == KIND_TOMBSTONE else 0
+        else:
+            self.tally(entry, -1)
+        entry.kind, entry.reply = kind, reply
+        entry.hlc, entry.node, entry.expires_ms = hlc, node, expires_ms
+        self.tally(entry, 1)
+        if hlc > self.hlc_high:
+            self.hlc_high = hlc
+        self.admit(entry)
+        return entry
+
+    def get(self, bytes key not None):
+        cdef PyObject* found = self.find(key)
+        return None if found == NULL else <Entry>found
+
+    def put(self, key, int kind, value, int64_t hlc, int64_t node, int64_t expires_ms):
+        if not PyBytes_CheckExact(key) or not PyBytes_CheckExact(value):
+            raise TypeError("key and value must be bytes")
+        if kind != KIND_STRING and kind != KIND_HASH and kind != KIND_TOMBSTONE:
+            raise ValueError(f"unknown kind {kind}")
+        ranged("hlc", hlc, HLC_TOP)
+        ranged("node", node, 0xFFFFFFFF)
+        ranged("expires_ms", expires_ms, INT64_TOP)
+        cdef PyObject* found = self.find(<bytes>key)
+        cdef bytes reply = NIL_REPLY
+        if kind != KIND_TOMBSTONE:
+            reply = framed(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+        cdef Entry entry = None
+        if found != NULL:
+            entry = <Entry>found
+        return self.store(entry, <bytes>key, kind, reply, hlc, <uint32_t>node, expires_ms)
+
+    def remove(self, bytes key not None):
+        cdef PyObject* found = self.find(key)
+        if found == NULL:
+            return None
+        cdef Entry entry = <Entry>found
+        cdef SlotIndex* index = &self.slots[entry.slot]
+        self.tally(entry, -1)
+        self.vacate(self.cell_of(entry))
+        Py_DECREF(entry)
+        self.count -= 1
+        index.items[entry.position] = NULL
+        index.count -= 1
+        while index.used and index.items[index.used - 1] == NULL:
+            index.used -= 1
+        if index.used > 16 and index.count * 2 < index.used:
+            self.pack(index)
+        if index.count == 0:
+            free(index.items)
+            index.items, index.room = NULL, 0
+        entry.position, entry.marks, entry.generation = DETACHED, entry.marks & 3, 0
+        return entry
+
+    cdef void pack(self, SlotIndex* index) noexcept:
+        """Close the holes of a slot's array, keeping the order, and give back half of its room."""
+        cdef uint32_t i, into = 0
+        cdef PyObject** items
+        for i in range(index.used):
+            if index.items[i] != NULL:
+                index.items[into] = index.items[i]
+                (<Entry>index.items[into]).position = into
+                into += 1
+        index.used = into
+        items = <PyObject**>realloc(index.items, (into + 4) * sizeof(PyObject*))
+        if items != NULL:
+            index.items, index.room = items, into + 4
+
+    def assign(self, Entry entry not None, int queue):
+        if entry.position == DETACHED or entry.kind == KIND_TOMBSTONE:
+            raise ValueError("only a live entry of the table has a queue")
+        ranged("queue", queue, TOMBSTONES - 1)
+        self.tally(entry, -1)
+        entry.marks = (entry.marks & 3) | (queue << 2)
+        self.tally(entry, 1)
+
+    def queue_bytes(self, int queue):
+        return self.tally_bytes[ranged("queue", queue, QUEUES - 1)]
+
+    def queue_count(self, int queue):
+        return self.tally_counts[ranged("queue", queue, QUEUES - 1)]
+
+    # -- gate
+
+    cdef inline int note(self, bytes key) except -1:
+        if PyList_GET_SIZE(self._touched) < self.touches_max:
+            PyList_Append(self._touched, key)
+        else:
+            self.touches_lost += 1
+        return 0
+
+    def touch(self, bytes key not None, Entry entry not None):
+        if (entry.marks & 3) < 3:
+            entry.marks += 1
+        self.note(key)
+
+    def slot_of(self, bytes key not None):
+        return slot_of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+
+    def slots_of(self, keys):
+        cdef bytes key
+        cdef list slots = []
+        for item in keys:
+            key = item
+            if key is None:
+                raise TypeError("keys must be bytes")
+            slots.append(slot_of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)))
+        return slots
+
+    def slot_count(self, int64_t slot):
+        return self.slots[ranged("slot", slot, SLOTS - 1)].count
+
+    def slot_live(self, int64_t slot):
+        cdef SlotIndex* index = &self.slots[ranged("slot", slot, SLOTS - 1)]
+        return index.count - index.tombstones
+
+    def slot_keys(self, int64_t slot):
+        cdef SlotIndex* index = &self.slots[ranged("slot", slot, SLOTS - 1)]
+        cdef uint32_t i
+        cdef list keys = []
+        for i in range(index.used):
+            if index.items[i] != NULL:
+                PyList_Append(keys, (<Entry>index.items[i]).key)
+        return keys
+
+    def split(self, keys, bytes groups not None):
+        cdef bytes key
+        cdef const unsigned char* group_of = <const unsigned char*>PyBytes_AS_STRING(groups)
+        cdef Py_ssize_t position = 0
+        if PyBytes_GET_SIZE(groups) != SLOTS:
+            raise ValueError(f"groups must be {SLOTS} bytes, not {len(groups)}")
+        cdef list parts = [[] for _ in range(max(groups) + 1)]
+        for item in keys:
+            key = item
+            if key is None:
+                raise TypeError("keys must be bytes")
+            (<list>parts[group_of[slot_of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))]]).append(position)
+            position += 1
+        return parts
+
+    cdef inline int64_t draw(self, int64_t wall_ms) noexcept:
+        cdef int64_t least = wall_ms << 16
+        self.hlc_high = self.hlc_high + 1 if self.hlc_high >= least else least
+        return self.hlc_high
+
+    def next_hlc(self, int64_t wall_ms):
+        return self.draw(wall_ms)
+
+    def multi_get(self, keys, int64_t now_ms):
+        cdef list found = []
+        cdef bytes key
+        cdef PyObject* there
+        cdef Entry entry
+        for item in keys:
+            if not PyBytes_CheckExact(item):
+                raise TypeError("keys must be bytes")
+            key = <bytes>item
+            there = self.find(key)
+            if there != NULL:
+                entry = <Entry>there
+                if self.servable(entry) and not gone(entry, now_ms):
+                    PyList_Append(found, entry.value)
+                    self.gate_reads += 1
+                    self.gate_hits += 1
+                    if (entry.marks & 3) < 3:
+                        entry.marks += 1
+                    self.note(entry.key)
+                    continue
+            PyList_Append(found, None)
+        return found
+
+    def multi_put(self, keys, values, int64_t hlc, int64_t node, int64_t expires_ms):
+        cdef Py_ssize_t i, total = len(keys)
+        cdef list fresh = [], older = []
+        cdef bytes key, value
+        cdef PyObject* found
+        cdef Entry entry
+        if total != len(values):
+            raise ValueError(f"{total} keys but {len(values)} values")
+        ranged("hlc", hlc, HLC_TOP)
+        ranged("node", node, 0xFFFFFFFF)
+        ranged("expires_ms", expires_ms, INT64_TOP)
+        for part in (keys, values):
+            for item in part:
+                if not PyBytes_CheckExact(item):
+                    raise TypeError("keys and values must be bytes")
+        self.older = older
+        for i in range(total):
+            key = keys[i]
+            value = values[i]
+            found = self.find(key)
+            entry = None
+            if found != NULL:
+                entry = <Entry>found
+                if <int64_t>entry.hlc > hlc or (<int64_t>entry.hlc == hlc and entry.node > node):
+                    PyList_Append(older, i)
+                    continue
+                if <int64_t>entry.hlc == hlc and entry.node == node:
+                    if not tie_wins(KIND_STRING, value, entry.kind, entry.value):
+                        PyList_Append(older, i)
+                        continue
+            if entry is None or entry.kind == KIND_TOMBSTONE:
+                PyList_Append(fresh, key)
+            self.store(
+                entry, key, KIND_STRING, framed(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)),
+                hlc, <uint32_t>node, expires_ms,
+            )
+        return fresh
+
+    def set_slots(self, bytes flags not None):
+        if PyBytes_GET_SIZE(flags) != SLOTS or max(flags) > 3:
+            raise ValueError(f"flags must be {SLOTS} bytes of SLOT_* bits")
+        self.flags_held = flags
+        self.flags = <const unsigned char*>PyBytes_AS_STRING(flags)
+
+    def set_guard(self, prefixes, default_open):
+        cdef tuple held = tuple(prefixes)
+        for prefix in held:
+            if not PyBytes_CheckExact(prefix):
+                raise TypeError("prefixes must be bytes")
+        self.prefixes, self.guard_open = held, bool(default_open)
+
+    def open_gate(self, int64_t generation):
+        if generation <= self._generation or generation > 0xFFFFFFFF:
+            raise ValueError(f"generation {generation} is not above {self._generation}")
+        self._generation = <uint32_t>generation
+
+    cdef bint allows(self, const char* key, Py_ssize_t size) noexcept:
+        cdef Py_ssize_t length
+        if not self._generation or not self.guard_open:
+            return False
+        for prefix in self.prefixes:
+            length = PyBytes_GET_SIZE(<bytes>prefix)
+            if length <= size and memcmp(key, PyBytes_AS_STRING(<bytes>prefix), length) == 0:
+                return False
+        return True
+
+    cdef inline bint admit(self, Entry entry) noexcept:
+        cdef bint inside = (
+            entry.position != DETACHED
+            and entry.kind != KIND_HASH
+            and self.allows(PyBytes_AS_STRING(entry.key), PyBytes_GET_SIZE(entry.key))
+        )
+        entry.generation = self._generation if inside else 0
+        return inside
+
+    def readmit(self, bytes key not None, Entry entry not None):
+        return self.admit(entry)
+
+    cdef inline bint servable(self, Entry entry) noexcept:
+        return (
+            self._generation != 0
+            and entry.generation == self._generation
+            and self.guard_open
+            and self.flags[entry.slot] != 0
+        )
+
+    cdef int say(self, const char* text, Py_ssize_t size) except -1:
+        """Append to the replies."""
+        cdef char* grown
+        cdef Py_ssize_t room
+        if self.out_used + size > self.out_room:
+            room = (self.out_used + size) * 2
+            grown = <char*>realloc(self.out, room)
+            if grown == NULL:
+                raise MemoryError()
+            self.out, self.out_room = grown, room
+        memcpy(self.out + self.out_used, text, size)
+        self.out_used += size
+        return 0
+
+    cdef inline int say_bytes(self, bytes text) except -1:
+        return self.say(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+
+    cdef int serve_get(self, const char* text, Py_ssize_t size, int64_t now_ms, bytes nil) except -1:
+        """1 when answered, 0 when the long way must."""
+        cdef PyObject* found = self.find_text(text, size)
+        cdef Entry entry
+        if found == NULL:
+            if not self.flags[slot_of_text(text, size)] & SOLE or not self.allows(text, size):
+                return 0
+            self.gate_reads += 1
+            self.note(PyBytes_FromStringAndSize(text, size))
+            self.say_bytes(nil)
+            return 1
+        entry = <Entry>found
+        if not self.servable(entry):
+            return 0
+        if gone(entry, now_ms):
+            if not self.flags[entry.slot] & SOLE:
+                return 0
+            self.gate_reads += 1
+            self.note(entry.key)
+            self.say_bytes(nil)
+            return 1
+        self.gate_reads += 1
+        self.gate_hits += 1
+        if (entry.marks & 3) < 3:
+            entry.marks += 1
+        self.note(entry.key)
+        self.say_bytes(entry.reply)
+        return 1
+
+    cdef int serve_set(
+        self, const char* key, Py_ssize_t key_bytes, const char* reply, Py_ssize_t reply_bytes, int64_t now_ms
+    ) except -1:
+        """1 when stored, 0 when the long way must. ``reply`` is the value with its header as it came."""
+        cdef PyObject* found = self.find_text(key, key_bytes)
+        cdef Entry entry = None
+        cdef bytes name = None
+        cdef int64_t growth = key_bytes + payload_bytes(reply_bytes) + OVERHEAD
+        cdef bint is_fresh = True
+        if found == NULL:
+            if not self.allows(key, key_bytes) or not self.flags[slot_of_text(key, key_bytes)] & SOLE:
+                return 0
+        else:
+            entry = <Entry>found
+            if not self.servable(entry) or not self.flags[entry.slot] & SOLE:
+                return 0
+            growth -= size_of(entry)
+            is_fresh = entry.kind == KIND_TOMBSTONE
+        if growth > 0 and self.bytes_used + growth > self.inline_bytes_max:
+            return 0
+        if found == NULL:
+            name = PyBytes_FromStringAndSize(key, key_bytes)
+        entry = self.store(
+            entry, name, KIND_STRING, PyBytes_FromStringAndSize(reply, reply_bytes),
+            self.draw(now_ms), self.node_tag, 0,
+        )
+        if is_fresh:
+            PyList_Append(self.inserted, entry.key)
+        self.gate_writes += 1
+        self.note(entry.key)
+        self.say(b"+OK\r\n", 5)
+        return 1
+
+    cdef Py_ssize_t serve_one(self, const char* data, Py_ssize_t at, Py_ssize_t end, int64_t now_ms, bytes nil) except -2:
+        """Offset after the command at ``at``; -1 when it is not served here."""
+        cdef Py_ssize_t key, key_bytes, value, value_bytes, header
+        if end - at < 14 or data[at] != 42 or data[at + 2] != 13 or data[at + 3] != 10 or data[at + 4] != 36:
+            return -1
+        cdef const char* name = data + at + 8
+        if data[at + 5] == 51 and data[at + 6] == 13 and data[at + 7] == 10 and name[3] == 13 and name[4] == 10:
+            key = at + 13
+            if data[at + 1] == 50 and name[0] & 0xDF == 71 and name[1] & 0xDF == 69 and name[2] & 0xDF == 84:
+                key_bytes = bulk_length(data, &key, end, KEY_MAX)
+                if key_bytes < 0 or not self.serve_get(data + key, key_bytes, now_ms, nil):
+                    return -1
+                return key + key_bytes + 2
+            if data[at + 1] == 51 and name[0] & 0xDF == 83 and name[1] & 0xDF == 69 and name[2] & 0xDF == 84:
+                key_bytes = bulk_length(data, &key, end, KEY_MAX)
+                if key_bytes < 0:
+                    return -1
+                header = value = key + key_bytes + 2
+                value_bytes = bulk_length(data, &value, end, VALUE_MAX)
+                if value_bytes < 0:
+                    return -1
+                value_bytes += value - header + 2
+                if not self.serve_set(data + key, key_bytes, data + header, value_bytes, now_ms):
+                    return -1
+                return header + value_bytes
+        elif data[at + 1] == 49 and data[at + 5] == 52 and memcmp(data + at + 6, b"\r\n", 2) == 0:
+            if (
+                name[0] & 0xDF == 80 and name[1] & 0xDF == 73 and name[2] & 0xDF == 78 and name[3] & 0xDF == 71
+                and name[4] == 13 and name[5] == 10
+            ):
+                self.say(b"+PONG\r\n", 7)
+                return at + 14
+        return -1
+
+    def serve(self, data, int64_t now_ms, nil):
+        if not PyBytes_CheckExact(data) or not PyBytes_CheckExact(nil):
+            raise TypeError("data and nil must be bytes")
+        cdef const char* text = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t end = PyBytes_GET_SIZE(data), at = 0, after
+        cdef char* shrunk
+        self.out_used = 0
+        while at < end and self.out_used < SERVE_MAX:
+            after = self.serve_one(text, at, end, now_ms, <bytes>nil)
+            if after < 0:
+                break
+            at = after
+        replies = PyBytes_FromStringAndSize(self.out, self.out_used)
+        if self.out_room > OUT_BYTES_KEPT:
+            shrunk = <char*>realloc(self.out, 65536)
+            if shrunk != NULL:
+                self.out, self.out_room = shrunk, 65536
+        return replies, at
