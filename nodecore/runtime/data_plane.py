@@ -136,7 +136,9 @@ class Clients:
     def acceptor(self, connect: Connect) -> Callable[[Connection], Handler | None]:
         """What a listener calls for each connection."""
 
-        def accept(connection: Connection) -> Handler:
+        def accept(connection: Connection) -> Handler | None:
+            if self.clock.refuses(CLIENT, self.node_id):
+                return None
             client = ClientConnection(self, connection)
             peer = f"{connection.peer[0]}:{connection.peer[1]}"
             client.session = connect(client.wake, peer)

@@ -9,6 +9,7 @@ makes every pipe look. Decisions are the pipes' (``transport.faults``); this fil
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import final
 
 from transport.faults import DOWN, RESET, UP, FaultBoard, FaultPipe, link_rng
@@ -102,6 +103,7 @@ class PipeClock:
     def __init__(self, board: FaultBoard, seed: int) -> None:
         self._board = board
         self._seed = seed
+        self._rng = Random(seed)
         self._ordinal = 0
         self._changes = board.changes
         self._open: dict[FaultedConnection, None] = {}
@@ -127,6 +129,10 @@ class PipeClock:
             for direction in (UP, DOWN)
         )
         return (upward, downward) if calling else (downward, upward)
+
+    def refuses(self, caller: str, callee: str) -> bool:
+        """Whether a fault forbids new data connections on this link."""
+        return self._board.refuses(caller, callee, Lane.DATA, self._rng)
 
     def add(self, connection: FaultedConnection) -> None:
         """A connection opened."""

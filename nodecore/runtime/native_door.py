@@ -85,7 +85,7 @@ class NativeConnection:
 
     def send(self, message: Message, stream: int) -> bool:
         """Queue a reply to a peer."""
-        if self._ended:
+        if self._ended or not self._protocol.established:
             return False
         self._queue(self._protocol.send(message, stream))
         return True

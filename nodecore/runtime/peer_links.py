@@ -138,7 +138,8 @@ class DialledLink:
 
     def send(self, message: Message, stream: int) -> bool:
         """Queue a frame for the end of the wake-up; False without an established link."""
-        if not self.up or self._protocol is None:
+        # A goodbye later in the same batch of frames has ended the protocol already.
+        if not self.up or self._protocol is None or not self._protocol.established:
             return False
         self._buffer.append(self._protocol.send(message, stream))
         self._links.pending[self] = None
