@@ -96,14 +96,12 @@ class RespParser:
             map(type, chain.from_iterable(commands))
         ):
             return None
-        end = len(raw)
-        if reader.has_data():
-            end = _encoded_bytes(commands)
-            if end < len(raw) and raw[end] != 0x2A:
-                return None
-            if len(raw) - end > _FAST_BYTES_MAX:
-                return None
-        elif raw.count(b"\r\n*") != len(commands) - 1 and _encoded_bytes(commands) != end:
+        # What hiredis has begun but not returned: it may have consumed headers of it already, so only
+        # the canonical length of what it did return tells where it starts.
+        end = _encoded_bytes(commands)
+        if end > len(raw):
+            return None
+        if end < len(raw) and (raw[end] != 0x2A or len(raw) - end > _FAST_BYTES_MAX):
             return None
         if [] in commands:
             commands = [command for command in commands if command]

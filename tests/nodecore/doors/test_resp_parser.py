@@ -98,6 +98,7 @@ PIECES = st.one_of(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=6), st.lists(st.integers(0, 200), max_size=6))
 @example([b"*1\r\n$4\r\nPING\r\n", b":0\r\n"], [])
+@example([b"*1\r\n$1\r\naXX", b"*1\r\n+A\r\n"], [15])
 def test_incremental_equals_one_shot(pieces: list[bytes], cuts: list[int]) -> None:
     data = b"".join(pieces)
     edges = sorted({0, len(data), *[min(cut, len(data)) for cut in cuts]})
