@@ -7,6 +7,9 @@ Nothing ticks here: the drawing follows the snapshots.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path, PurePath
@@ -119,6 +122,15 @@ class ClusterConsole(App[None]):
             self.model.log.add_note(0, problem, "warning")
         self.source.set_interval(self.settings.refresh_s)
         self.guest.start()
+        self._watch_signals()
+
+    def _watch_signals(self) -> None:
+        """A polite end from outside heals, stops and restores the terminal, like ctrl+c twice."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Only a main thread's loop can; elsewhere the host of the loop takes the signals.
+            with contextlib.suppress(RuntimeError, ValueError):
+                loop.add_signal_handler(number, self._heal_and_leave)
 
     def _load_themes(self) -> None:
         themes, problems = load_themes()

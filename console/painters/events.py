@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Final
 
 from console.formatting import clip, clock, duration, escape_text, milliseconds, number, percent
-from console.painters.spans import Row, Span, fit, row
+from console.painters.spans import Row, Span, fit, row, text_of
 from console.source import ActiveFault, LoadState
 from console.view_models.events import LogLine
 from console.view_models.scene import Scene
 
+LOG_ROWS_MAX: Final = 3
+"""Rows that one line of the log may take in a tall panel."""
+LOG_CELLS_MAX: Final = 300
 SEVERITY_STYLES: Final = {"warning": "state-suspect", "error": "state-down"}
 STATE_WORDS: Final = {
     "pending": " ...",
@@ -33,14 +37,33 @@ def log_row(scene: Scene, line: LogLine, width: int) -> Row:
     return fit(spans, width)
 
 
-def event_rows(scene: Scene, width: int, height: int) -> list[Row]:
+def wrapped_log_rows(scene: Scene, line: LogLine, width: int) -> list[Row]:
+    """One line of the log on as many rows as it needs, at most LOG_ROWS_MAX."""
+    whole = log_row(scene, line, LOG_CELLS_MAX)
+    stamp, words = whole[0], text_of(whole[1:]).rstrip()
+    style = whole[1].style if len(whole) > 1 else ""
+    indent = " " * len(stamp.text)
+    room = max(width - len(indent), 8)
+    pieces = textwrap.wrap(words, room, max_lines=LOG_ROWS_MAX, placeholder=" ~") or [""]
+    return [
+        fit((stamp if index == 0 else Span(indent), Span(piece, style)), width)
+        for index, piece in enumerate(pieces)
+    ]
+
+
+def event_rows(scene: Scene, width: int, height: int, *, wrap: bool = False) -> list[Row]:
     """The newest lines first, from where the operator scrolled to."""
     lines = list(scene.model.log.lines)
     end = max(len(lines) - scene.choices.scroll, min(len(lines), 1))
     shown = lines[max(end - height, 0) : end]
     if not shown:
         return [fit(row(Span(" nothing happened yet", "muted")), width)]
-    return [log_row(scene, line, width) for line in reversed(shown)]
+    if not wrap:
+        return [log_row(scene, line, width) for line in reversed(shown)]
+    rows: list[Row] = []
+    for line in reversed(shown):
+        rows.extend(wrapped_log_rows(scene, line, width))
+    return rows[:height]
 
 
 def fault_text(fault: ActiveFault, now_wall_ms: int) -> str:
@@ -100,7 +123,7 @@ def paint_events(scene: Scene, width: int, height: int) -> list[Row]:
     text = load_text(load)
     style = "muted" if load is None else ""
     foot.extend(fit(row(Span(f" {line}", style)), width) for line in _wrapped(text, width - 2))
-    events = event_rows(scene, width, height - len(foot))
+    events = event_rows(scene, width, height - len(foot), wrap=True)
     blank: list[Row] = [()] * (height - len(foot) - len(events))
     return [*events, *blank, *foot][:height]
 

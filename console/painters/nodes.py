@@ -18,6 +18,7 @@ STATE_STYLES: Final = {
     "joining": "state-joining",
     "booting": "state-joining",
     "leaving": "state-joining",
+    "outside": "state-joining",
     "left": "muted",
 }
 COLUMNS: Final = (

@@ -26,7 +26,7 @@ class NodeRow:
     node_id: str
     letter: str
     state: str
-    """``up``, ``DOWN``, ``PAUSED``, ``suspect``, ``joining``, ``leaving``, ``booting``, ``left``, ``?``."""
+    """``up``, ``DOWN``, ``PAUSED``, ``suspect``, ``joining``, ``leaving``, ``booting``, ``outside``, ``left``, ``?``."""
     share: float | None
     """Of all slots, as first owner."""
     keys: int | None
@@ -53,7 +53,9 @@ class NodeRow:
 def state_word(member: MemberRow) -> str:
     """One word for a member's state; the process is believed before the peers."""
     if member.status == "left":
-        return "left"
+        # Its process serves, but the topology does not hold it: not yet, or not any more.
+        alive = member.process in (ProcessState.RUNNING, ProcessState.STARTING)
+        return "outside" if alive else "left"
     if member.process is ProcessState.EXITED:
         return "DOWN"
     if member.process is ProcessState.PAUSED:

@@ -163,6 +163,16 @@ def test_faults_and_load_in_words() -> None:
     assert "2.0k/2.0k op/s" in load_text(make_snapshot(1).load)
 
 
+def test_a_tall_event_panel_wraps_and_a_short_one_cuts() -> None:
+    shown = scene(0)
+    shown.model.log.add_note(START_MS, "n2 has failed and stays a member: " + "words " * 30)
+    tall = paint_events(shown, 34, 30)
+    assert text_of(tall[1]).startswith(" " * 10)
+    assert text_of(tall[2]).rstrip().endswith("~")
+    assert all(row_width(line) <= 34 for line in tall)
+    assert text_of(paint_events(shown, 34, 3)[0]).endswith("~")
+
+
 def test_fit_cuts_with_a_sign_and_pads() -> None:
     assert text_of(fit((Span("abc"), Span("def")), 4)) == "abc~"
     assert text_of(fit((Span("abc   "),), 4)) == "abc "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -399,6 +401,16 @@ def test_ctrl_c_twice_heals_stops_and_exits_130() -> None:
         await pilot.press("ctrl+c")
         assert isinstance(app.overview.bar, QuitBar)
         await pilot.press("ctrl+c")
+        await until(pilot, lambda: source.stopped)
+
+    app, source = run(play)
+    assert ("heal_all",) in source.commands
+    assert app.return_code == EXIT_INTERRUPTED
+
+
+def test_sigterm_heals_stops_and_leaves() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
         await until(pilot, lambda: source.stopped)
 
     app, source = run(play)

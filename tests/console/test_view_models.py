@@ -77,6 +77,8 @@ def test_the_process_is_believed_before_the_peers() -> None:
     assert state_word(replace(member, process=ProcessState.PAUSED, status="suspect")) == "PAUSED"
     assert state_word(replace(member, process=ProcessState.UNKNOWN, status="failed")) == "DOWN"
     assert state_word(replace(member, process=ProcessState.UNKNOWN, status="unknown")) == "?"
+    assert state_word(replace(member, process=ProcessState.RUNNING, status="left")) == "outside"
+    assert state_word(replace(member, status="left")) == "left"
 
 
 def test_a_dead_node_keeps_no_figures() -> None:
