@@ -283,7 +283,7 @@ class ScenarioRunner:
         share = self._measurements.moved_share
         return (
             f"{result.text}: {shown(share)} of the slots moved, "
-            f"at least {preview.minimum_share:.4g} had to",
+            f"a fair share is {preview.minimum_share:.4g}",
             True,
         )
 

@@ -1,0 +1,72 @@
+# Everything that a person does with a checkout. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ringdeck-installed
+NAME ?= default
+FAST := not slow and not external and not chaos and not swarm
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-unit test-chaos check format benchmark start-cluster stop-cluster \
+	first-look-demo clean distclean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+$(STAMP): pyproject.toml setup.py $(wildcard nodecore/table/*.pyx nodecore/table/*.pxi)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+setup: $(STAMP) ## Make the virtual environment and build the extension
+
+run: $(STAMP) ## Open the console on five local nodes
+	$(BIN)/ringdeck console --name $(NAME)
+
+start-cluster: $(STAMP) ## Start three nodes that run on their own
+	$(BIN)/ringdeck cluster start --name $(NAME) --enable-chaos
+
+stop-cluster: $(STAMP) ## Stop them
+	$(BIN)/ringdeck cluster stop --name $(NAME)
+
+first-look-demo: $(STAMP) ## Kill a node under load, add one; fails when a claim is false
+	$(BIN)/ringdeck demo run first-look --headless
+
+check: $(STAMP) ## Format, lint, types and the fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -n 2 -m "$(FAST)"
+
+format: $(STAMP) ## Put the source into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test-unit: $(STAMP) ## The fast tests
+	$(BIN)/pytest -q -m "$(FAST)"
+
+test-chaos: $(STAMP) ## Real processes under injected faults
+	$(BIN)/pytest -q -m chaos tests/chaos
+
+test: $(STAMP) ## Everything; what depends on the table runs with both tables
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -n 2 -m "$(FAST)"
+	RINGDECK_TABLE=reference $(BIN)/pytest -q -n 2 -m "$(FAST)" \
+		tests/nodecore tests/simulation
+	$(BIN)/pytest -q -m "not ($(FAST))"
+	RINGDECK_TABLE=reference $(BIN)/pytest -q -m slow tests/e2e/test_cluster.py
+
+benchmark: $(STAMP) ## Throughput beside redis-server
+	$(BIN)/python -m tests.bench
+
+clean: ## Stop local clusters; remove their state and what was built
+	-test ! -x $(BIN)/ringdeck || $(BIN)/ringdeck cluster list --json | \
+		$(BIN)/python -c 'import json, sys; [print(c["name"]) for c in json.load(sys.stdin)]' | \
+		xargs -r -n 1 $(BIN)/ringdeck cluster stop --purge --name
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## Also remove the virtual environment
+	rm -rf $(VENV)

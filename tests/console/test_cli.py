@@ -1,0 +1,118 @@
+"""The command line without a cluster: usage, exit codes, what goes to which stream."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from console.cli import run
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGDECK_HOME", str(tmp_path))
+    monkeypatch.delenv("RINGDECK_NAME", raising=False)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("ringdeck")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["cluster", "start", "--nodes", "0"],
+        ["cluster", "start", "--name", "../x"],
+        ["cluster", "start", "--set", "vnodez=3"],
+        ["cluster", "start", "--set", "vnodes"],
+        ["scenario", "validate", "no-such-file"],
+        ["demo", "run", "no-such-demo"],
+        ["cluster", "stop"],
+    ],
+)
+def test_bad_usage_is_2_and_says_why(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cluster", "status"],
+        ["cluster", "add"],
+        ["cluster", "remove", "n1"],
+        ["chaos", "kill", "n1"],
+        ["chaos", "latency", "n1"],
+        ["chaos", "heal"],
+        ["get", "k"],
+        ["logs", "n1"],
+    ],
+)
+def test_no_cluster_is_3(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no cluster 'default'" in captured.err
+    assert "hint: ringdeck cluster start" in captured.err
+
+
+def test_unknown_settings_name_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cluster", "start", "--set", "vnodez=3"]) == 2
+    assert "did you mean 'vnodes'" in capsys.readouterr().err
+
+
+def test_plan_prints_a_timeline(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scenario", "plan", "first-look", "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)
+    assert steps[0]["what"] == "kill owner:load:1"
+    assert steps[-1] == {"when": "at the end", "what": "heal"}
+
+
+def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "list", "--json"]) == 0
+    assert "first-look" in [entry["name"] for entry in json.loads(capsys.readouterr().out)]
+    assert run(["cluster", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_validate_names_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('schema = 1\nname = "x"\n[[step]]\ndo = "kil"\n[[step]]\ndo = "kill"\n')
+    assert run(["scenario", "validate", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert f"{path}:3: step 1: do kil: unknown setting, did you mean" in err
+    assert f"{path}:5: step 2: target: required" in err
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["doctor", "--json"])
+    found = {entry["what"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert found["trio"]["ok"]
+    assert found["table"]["found"].startswith(("compiled", "reference"))
+
+
+def test_no_terminal_is_2_with_a_hint() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "console.cli"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "--plain" in done.stderr
