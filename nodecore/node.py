@@ -9,17 +9,14 @@ inputs, then :meth:`Node.end_of_turn`, then :meth:`Node.take_effects`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from random import Random
 from typing import Final
 
 from nodecore.admin import run_verb
 from nodecore.config import NodeConfig
 from nodecore.consensus.chain import Chain, ChainPorts
-from nodecore.consensus.outcome import ProposalOutcome, ProposalResult
 from nodecore.doors.session import OnOutcome
 from nodecore.effects import Effect, Emit, Persist, Send, Stop
-from nodecore.errors import Code
 from nodecore.event_ring import EventRing
 from nodecore.founding import first_document, own_member
 from nodecore.heat.counter import HeatCounter
@@ -30,18 +27,18 @@ from nodecore.membership.membership import Membership
 from nodecore.membership.ports import MembershipPorts
 from nodecore.membership.settings import MembershipSettings
 from nodecore.node_faults import clock_skew_ms
+from nodecore.node_flush import flush
 from nodecore.node_messages import on_control, on_data
 from nodecore.node_standing import Standing
 from nodecore.node_statistics import Recorder, snapshot
 from nodecore.node_tick import Ticker
 from nodecore.placement.hashing import node_tag
-from nodecore.placement.policies import propose_flush
 from nodecore.placement.topology import Topology
 from nodecore.replication.change_ports import ChangePorts
 from nodecore.replication.coordinator import Coordinator, CoordinatorPorts
 from nodecore.replication.migration import TopologyChanges
 from nodecore.replication.versions import MARK_RECORD, HybridClock
-from nodecore.requests import Done, Failed, Flush, KeyCount, Outcome, Request, Unknown
+from nodecore.requests import Done, Flush, KeyCount, Outcome, Request
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers
 from nodecore.statistics import NodeStatistics
@@ -292,16 +289,8 @@ class Node:
         if type(request) is KeyCount:
             return Done(sum(map(self.store.live_count, self.standing.primary_slots)))
         if type(request) is Flush:
-            return self._flush(on_outcome, now)
+            return flush(self, on_outcome, now)
         return self.coordinator.submit(request, on_outcome, now)
-
-    def _flush(self, on_outcome: OnOutcome, now: Now) -> Outcome | None:
-        document = self.chain.document
-        if document is None:
-            return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
-        proposal = propose_flush(document, self.clock.next(now).hlc)
-        self.chain.propose(proposal, partial(_answer_flush, on_outcome), now)
-        return None
 
     def owners(self, slot: int) -> Sequence[NodeId]:
         """Owners for reads; empty before a topology is known."""
@@ -388,16 +377,3 @@ class Node:
     def _on_breaker(self, event: Emit) -> None:
         self.peers.changed()
         self.emit(event)
-
-
-def _answer_flush(on_outcome: OnOutcome, result: ProposalResult, now: Now) -> None:
-    code, text = result.code or Code.INTERNAL, result.text
-    outcome: Outcome
-    match result.outcome:
-        case ProposalOutcome.CHOSEN:
-            outcome = Done(None)
-        case ProposalOutcome.UNKNOWN:
-            outcome = Unknown(code, text)
-        case _:
-            outcome = Failed(code, text)
-    on_outcome(outcome, now)

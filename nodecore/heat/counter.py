@@ -104,7 +104,8 @@ class HeatCounter:
                 writes_per_s=writes[key] * writes_scale / elapsed_s,
                 slot=self._slot_of(key),
                 error=(
-                    _Z * (math.sqrt(reads[key]) * reads_error + math.sqrt(writes[key]) * writes_error)
+                    _Z
+                    * (math.sqrt(reads[key]) * reads_error + math.sqrt(writes[key]) * writes_error)
                 )
                 / elapsed_s,
             )
