@@ -8,7 +8,7 @@ from array import array
 
 import pytest
 
-from nodecore.storage.eviction import POLICIES, make_policy
+from nodecore.storage.eviction import make_policy
 from tests.nodecore.storage.eviction.replay import TRACES, misses, trace
 from tests.shared_data import shared_data
 
@@ -22,7 +22,9 @@ COLUMNS = {
     "twoq": "TwoQ",
     "arc": "ARC",
 }
-POLICY_NAMES = [name for name in COLUMNS if name in POLICIES]
+QUICK = ("zipf10", "loop1100")
+"""Traces of every run; the others are marked slow."""
+NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TRACES]
 
 
 def golden() -> list[dict[str, str]]:
@@ -38,8 +40,8 @@ def test_the_sequences_are_the_published_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("objects_max", [100, 1000])
-@pytest.mark.parametrize("policy", POLICY_NAMES)
-@pytest.mark.parametrize("name", list(TRACES))
+@pytest.mark.parametrize("policy", list(COLUMNS))
+@pytest.mark.parametrize("name", NAMES)
 def test_miss_counts_are_the_published_ones(name: str, policy: str, objects_max: int) -> None:
     row = next(row for row in golden() if (row["trace"], row["cache"]) == (name, str(objects_max)))
     counted = misses(make_policy(policy, objects_max, in_objects=True), objects_max, trace(name))
@@ -50,6 +52,7 @@ def test_miss_counts_are_the_published_ones(name: str, policy: str, objects_max:
     ("name", "objects_max"),
     [(name, size) for name in TRACES for size in (100, 1000) if (name, size) != ("loop1100", 1000)],
 )
+@pytest.mark.slow
 def test_tinylfu_misses_hardly_more_than_published(name: str, objects_max: int) -> None:
     """Sketches differ, so counts do; on a loop just above the capacity by chance of the halving."""
     row = next(row for row in golden() if (row["trace"], row["cache"]) == (name, str(objects_max)))
