@@ -95,7 +95,8 @@ class Coordinator:
             self.epochs.on_stale,
         )
         self.reader.filled = filled
-        self.forwarder = Forwarder(self.calls, self.epochs.on_stale)
+        self.reader.note_version = ports.clock.believes
+        self.forwarder = Forwarder(self.calls, self.epochs.on_stale, ports.clock)
         self.writer = Writer(ports.store.table, ports.clock, self.replicator)
         self.updater = Updater(
             ports.node,

@@ -14,8 +14,9 @@ from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId, Now
 from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.epochs import OnStale
+from nodecore.replication.versions import HybridClock
 from nodecore.replication.wire import MalformedPlain, outcome_from_plain, request_to_plain
-from nodecore.requests import Failed, Outcome, Request, Unknown
+from nodecore.requests import Applied, Done, Failed, Outcome, Request, Unknown
 from nodecore.routing import Routing
 from transport.messages import Forward, Forwarded
 
@@ -43,9 +44,10 @@ class _Attempt:
 class Forwarder:
     """Requests that this node hands to others."""
 
-    def __init__(self, calls: Calls, on_stale: OnStale) -> None:
+    def __init__(self, calls: Calls, on_stale: OnStale, clock: HybridClock) -> None:
         self._calls = calls
         self._on_stale = on_stale
+        self._clock = clock
         self.routing: Routing | None = None
         self.forwarded = 0
 
@@ -79,9 +81,13 @@ class Forwarder:
     ) -> None:
         if isinstance(end, Forwarded):
             try:
-                attempt.on_outcome(outcome_from_plain(end.outcome), now)
+                outcome = outcome_from_plain(end.outcome)
             except MalformedPlain as error:
-                attempt.on_outcome(Unknown(Code.INTERNAL, f"{peer}: {error}"), now)
+                outcome = Unknown(Code.INTERNAL, f"{peer}: {error}")
+            if isinstance(outcome, Done) and isinstance(outcome.result, Applied):
+                # What this client writes next through this node must come after.
+                self._clock.believes(outcome.result.version.hlc, now)
+            attempt.on_outcome(outcome, now)
             return
         if not isinstance(end, CallFailed):
             attempt.on_outcome(Unknown(Code.INTERNAL, f"{peer}: not an answer"), now)

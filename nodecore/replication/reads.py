@@ -79,6 +79,7 @@ class Reader:
         self._deadlines = Deadlines(timers, calls.timeout_s)
         self._outbox: dict[NodeId, list[KeyRead]] = {}
         self.filled: Callable[[int], bool] = _always
+        self.note_version: Callable[[int, Now], object] = _ignore
         """Whether this node's own misses in a slot can be believed."""
         self.routing: Routing | None = None
         self.hits = 0
@@ -196,6 +197,9 @@ class Reader:
                     self._outbox.setdefault(peer, []).append(read)
                     continue
                 known, found = parse_answer(answer)
+                if found is not None:
+                    # Whoever has seen this value may write next, and must come after it.
+                    self.note_version(found.hlc, now)
                 if known:
                     read.note(peer, found)
             self._advance(read, now)
@@ -299,6 +303,10 @@ def _batches(reads: list[KeyRead]) -> list[list[KeyRead]]:
 
 def _found(entry: Entry) -> Found:
     return Found(entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
+
+
+def _ignore(_hlc: int, _now: Now) -> None:
+    return None
 
 
 def _always(_slot: int) -> bool:

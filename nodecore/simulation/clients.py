@@ -140,6 +140,10 @@ class RespClient:
         self._cluster.world.after(REQUEST_TIMEOUT_S, expire)
         connection.send(encode_command(arguments))
 
+    def connection_number(self) -> int:
+        """Which connection the next command travels on; 0 when no node accepts any."""
+        return self.reconnections if self._connected() is not None else 0
+
     def _connected(self) -> SimConnection | None:
         if self._connection is not None and self._connection.open:
             return self._connection
@@ -202,9 +206,9 @@ class RecordingClient:
         return operation
 
     def _begin(self, kind: str, key: bytes, value: bytes | None) -> Operation:
-        return self._history.begin(
-            Operation(self.client.name, kind, key, value, self._cluster.world.now_s)
-        )
+        operation = Operation(self.client.name, kind, key, value, self._cluster.world.now_s)
+        operation.connection = self.client.connection_number()
+        return self._history.begin(operation)
 
     def _end(
         self, operation: Operation, reply: RespValue | LostConnection, on_end: Callable[[], None]

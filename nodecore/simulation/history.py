@@ -44,6 +44,8 @@ class Operation:
     copies: int = 0
     """Distinct processes that acknowledged; 0 = not told."""
     flags: int = 0
+    connection: int = 0
+    """Which connection of the client carried it; a client's guarantees hold within one."""
     text: str = ""
     """Of a failure."""
 
