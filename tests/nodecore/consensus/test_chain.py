@@ -333,3 +333,18 @@ def test_recovered_cluster_outranks_its_former_life() -> None:
     assert chain.learn(recovered.to_plain(), world.now)
     former = replace(world.first, epoch=Epoch(2_000_000))
     assert not chain.learn(former.to_plain(), world.now)
+
+
+def test_accepted_value_of_a_dead_proposer_is_finished() -> None:
+    world = World(3)
+    world["n1"].dead = True
+    plain = flush_by(world, "n1").to_plain()
+    for voter in ("n2", "n3"):
+        world[voter].chain.on_message(NodeId("n1"), 0, Prepare(2, 1 << 20, "n1"), world.now)
+        world[voter].chain.on_message(NodeId("n1"), 0, Accept(2, 1 << 20, "n1", plain), world.now)
+        world[voter].wake()
+    world.run(3)
+    assert world.epochs() == {1}
+    world.run(12)
+    assert world.epochs() == {2}
+    assert world.chosen[2].reason == "flush by n1"

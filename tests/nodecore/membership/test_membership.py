@@ -7,7 +7,7 @@ import pytest
 from nodecore.ids import NodeId, Now
 from nodecore.membership.members import Status
 from tests.nodecore.membership.world import World
-from transport.messages import Gossip, Probe, TopologyFetch
+from transport.messages import Ack, Gossip, Message, Probe, TopologyFetch
 
 
 def no_status(world: World, status: Status) -> None:
@@ -272,3 +272,42 @@ def test_own_lag_is_doubted_before_others() -> None:
     assert membership.awareness.score == 1
     membership.on_loop_lag(0.01, now)
     assert membership.pauses == 1
+
+
+def test_suspect_is_told_of_the_suspicion_so_that_it_can_refute() -> None:
+    world = World(3)
+    suspecting = world.peers[NodeId("n1")]
+    told: list[Message] = []
+    world.deliver = lambda source, target, message: told.append(message)  # type: ignore[method-assign]
+    now = world.now("n1")
+    suspecting.membership.hint_unreachable(NodeId("n2"), now, refused=True)
+    for _ in range(20):
+        # Long after the queue has told it often enough.
+        suspecting.membership.on_message(NodeId("n2"), Probe(7, 1, []), now)
+    answer = told[-1]
+    assert isinstance(answer, Ack)
+    assert ["n2", "suspect", 0, "n1"] in answer.updates  # type: ignore[operator]
+
+
+def test_suspicion_that_ran_out_is_tried_once_more_before_it_is_claimed() -> None:
+    world = World(3)
+    peer = world.peers[NodeId("n1")]
+    sent: list[tuple[float, NodeId, Message]] = []
+    world.deliver = lambda source, target, message: sent.append((world.now_s, target, message))  # type: ignore[method-assign]
+    for other in ("n2", "n3"):
+        world.kill(other)
+    peer.membership.hint_unreachable(NodeId("n2"), world.now("n1"), refused=True)
+    peer.wake()
+    world.run(12)
+    condemned_s = min(
+        at for at, _, message in sent
+        if isinstance(message, Gossip) and ["n2", "failed", 0, "n1"] in message.updates  # type: ignore[operator]
+    )  # fmt: skip
+    settings = peer.membership._settings
+    # Nobody confirms, so the suspicion lasts its longest; then comes a probe of its own.
+    over_s = 100.0 + settings.suspicion_s_min(3) * settings.suspicion_max_factor
+    assert condemned_s >= over_s + settings.probe_timeout_s
+    assert any(
+        isinstance(message, Probe) and target == "n2" and over_s - 1e-6 <= at < condemned_s
+        for at, target, message in sent
+    )
