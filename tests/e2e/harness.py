@@ -124,7 +124,7 @@ def cluster(home: Path, nodes: int = 3, *options: str) -> Iterator[Cluster]:
 def processes_with(text: str) -> list[int]:
     """Pids of node processes whose command line holds ``text``."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10
+        ["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10
     )
     found = []
     for line in listed.stdout.splitlines():

@@ -18,7 +18,7 @@ NODES = 3
 
 
 def started(screen: Screen) -> None:
-    screen.wait_for(rf"\bn{NODES}\b.*UP|UP.*\bn{NODES}\b", 60)
+    screen.wait_for(rf"\bn{NODES} +up\b", 60)
 
 
 def test_break_heal_and_quit(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_break_heal_and_quit(tmp_path: Path) -> None:
         screen.wait_for(r"(?i)kill")
         time.sleep(0.3)
         screen.press("x")
-        screen.wait_for(r"DOWN", 30)
+        screen.wait_for(r"(?i)\bdown\b", 30)
         wait_until(lambda: len(processes_with(str(tmp_path))) == NODES - 1, "a node is gone")
         screen.press("H")
         wait_until(lambda: len(processes_with(str(tmp_path))) == NODES, "the node is back")
@@ -63,7 +63,7 @@ def test_a_killed_console_leaves_no_process(tmp_path: Path) -> None:
 def test_it_attaches_to_a_running_cluster_and_leaves_it(tmp_path: Path) -> None:
     with cluster(tmp_path, 2) as ring:
         with open_screen(ring.environment, "console", "--name", ring.name) as screen:
-            screen.wait_for(r"\bn2\b.*UP|UP.*\bn2\b", 60)
+            screen.wait_for(r"\bn2 +up\b", 60)
             screen.press("q")
             screen.wait_for(r"(?i)enter")
             screen.press("\r")
