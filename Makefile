@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ringdeck-installed
+DEV_STAMP := $(VENV)/.ringdeck-dev-installed
+SOURCES := pyproject.toml setup.py $(wildcard nodecore/table/*.pyx nodecore/table/*.pxi)
 NAME ?= default
 FAST := not slow and not external and not chaos and not swarm
 
@@ -13,12 +15,17 @@ FAST := not slow and not external and not chaos and not swarm
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-$(STAMP): pyproject.toml setup.py $(wildcard nodecore/table/*.pyx nodecore/table/*.pxi)
+$(STAMP): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-setup: $(STAMP) ## Make the virtual environment and build the extension
+$(DEV_STAMP): $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $(STAMP) $@
+
+setup: $(DEV_STAMP) ## Make the virtual environment with everything that tests need
 
 run: $(STAMP) ## Open the console on five local nodes
 	$(BIN)/ringdeck console --name $(NAME)
@@ -32,23 +39,23 @@ stop-cluster: $(STAMP) ## Stop them
 first-look-demo: $(STAMP) ## Kill a node under load, add one; fails when a claim is false
 	$(BIN)/ringdeck demo run first-look --headless
 
-check: $(STAMP) ## Format, lint, types and the fast tests
+check: $(DEV_STAMP) ## Format, lint, types and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n 2 -m "$(FAST)"
 
-format: $(STAMP) ## Put the source into the house's format
+format: $(DEV_STAMP) ## Put the source into the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test-unit: $(STAMP) ## The fast tests
+test-unit: $(DEV_STAMP) ## The fast tests
 	$(BIN)/pytest -q -m "$(FAST)"
 
-test-chaos: $(STAMP) ## Real processes under injected faults
+test-chaos: $(DEV_STAMP) ## Real processes under injected faults
 	$(BIN)/pytest -q -m chaos tests/chaos
 
-test: $(STAMP) ## Everything; what depends on the table runs with both tables
+test: $(DEV_STAMP) ## Everything; what depends on the table runs with both tables
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -58,7 +65,7 @@ test: $(STAMP) ## Everything; what depends on the table runs with both tables
 	$(BIN)/pytest -q -m "not ($(FAST))"
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -m slow tests/e2e/test_cluster.py
 
-benchmark: $(STAMP) ## Throughput beside redis-server
+benchmark: $(DEV_STAMP) ## Throughput beside redis-server
 	$(BIN)/python -m tests.bench
 
 clean: ## Stop local clusters; remove their state and what was built
