@@ -209,6 +209,7 @@ class Coordinator:
     def flush(self, now: Now) -> None:
         """The end of a wake-up: everything that collected for a peer goes out."""
         if self._routing is not None:
+            self.writer.flush(now)
             self.replicator.flush(now)
             self.reader.flush(now)
             self.repairs.flush(self._routing.epoch, now)

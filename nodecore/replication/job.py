@@ -1,8 +1,11 @@
 """One version on its way to the owners of its keys: the state of a replication.
 
 A job holds keys that share version, kind and expiry, split into *parts* by route. Each part has a
-tally of its owners and, in a joint epoch, a second one of the owners to be: it needs both. The job
-is settled when every part has reached its quorum, or can't, or nobody is left to wait for.
+tally of its owners and, in a joint epoch, a second one of the owners to be: it needs both. A part is
+settled when it has reached its quorum, or can't, or nobody is left to wait for.
+
+Several requests may share a job; each has a *claim* on its rows, which is settled as soon as the
+parts that hold these rows are, so that a slow owner delays only those who need it.
 
 It decides the outcome. Sending is :mod:`nodecore.replication.replicator`'s.
 """
@@ -10,7 +13,7 @@ It decides the outcome. Sending is :mod:`nodecore.replication.replicator`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
 
 from nodecore.errors import Code
 from nodecore.ids import Epoch, Incarnation, NodeId, Now, Version
@@ -25,7 +28,7 @@ OnSettled: TypeAlias = Callable[[Outcome, Now], None]
 class Part:
     """The keys of a job under one route, and who has acknowledged them."""
 
-    __slots__ = ("indexes", "new", "old", "reached", "route")
+    __slots__ = ("claims", "indexes", "new", "old", "reached", "route", "settled")
 
     def __init__(self, route: Route, indexes: list[int], level: Level, epoch: Epoch) -> None:
         self.route = route
@@ -36,6 +39,9 @@ class Part:
         if following is not None:
             self.new = Tally(following, route.writes_needed(level, len(following)), epoch)
         self.reached = False
+        self.settled = False
+        self.claims: list[Claim] = []
+        """Those with keys in this part."""
 
     def ack(self, node: NodeId, epoch: Epoch, incarnation: Incarnation) -> None:
         """``node`` has applied all keys of this part."""
@@ -68,6 +74,25 @@ class Part:
         return min(self.old.copies, self.new.copies)
 
 
+@final
+class Claim:
+    """What one request has in a job.
+
+    Args:
+        rows: positions of its keys in the job, in the order of the request.
+        on_settled: called at most once, and not when the replicator returned the outcome.
+    """
+
+    __slots__ = ("on_settled", "open", "outcome", "rows")
+
+    def __init__(self, rows: Sequence[int], on_settled: OnSettled) -> None:
+        self.rows = rows
+        self.on_settled = on_settled
+        self.outcome: Outcome | None = None
+        self.open = 0
+        """Parts that are not settled."""
+
+
 class Job:
     """One replication.
 
@@ -78,11 +103,11 @@ class Job:
         version: of all entries.
         expires_ms: of all entries; 0 never.
         level: consistency that the request asked for.
-        on_settled: called at most once, and only when ``replicate`` did not return the outcome.
+        claims: of the requests that share the job; at least one.
     """
 
     __slots__ = (
-        "expires_ms", "frame", "keys", "kind", "level", "missed", "on_settled",
+        "claims", "expires_ms", "frame", "keys", "kind", "level", "missed",
         "outcome", "parts", "possible", "refusals", "restarts", "round", "values", "version",
         "waiting",
     )  # fmt: skip
@@ -95,7 +120,7 @@ class Job:
         version: Version,
         expires_ms: int,
         level: Level,
-        on_settled: OnSettled,
+        claims: list[Claim],
     ) -> None:
         self.keys = keys
         self.values = values
@@ -103,7 +128,7 @@ class Job:
         self.version = version
         self.expires_ms = expires_ms
         self.level = level
-        self.on_settled = on_settled
+        self.claims = claims
         self.parts: list[Part] = []
         self.waiting = 0
         """Frames that have not been answered."""
@@ -137,48 +162,76 @@ class Job:
         self.waiting = 0
         self.missed = []
         self.refusals = {}
+        if len(self.claims) == 1 or len(parts) == 1:
+            for claim in self.claims:
+                if claim.outcome is None:
+                    claim.open = len(parts)
+                    for part in parts:
+                        part.claims.append(claim)
+            return
+        part_of: list[Part] = [parts[0]] * len(self.keys)
+        for part in parts:
+            for index in part.indexes:
+                part_of[index] = part
+        for claim in self.claims:
+            if claim.outcome is None:
+                # In order of the rows, each part once.
+                touched = dict.fromkeys(map(part_of.__getitem__, claim.rows))
+                claim.open = len(touched)
+                for part in touched:
+                    part.claims.append(claim)
 
-    def judge(self) -> bool:
-        """Settle if that is possible now; returns whether it has just settled."""
+    def judge(self) -> list[Claim]:
+        """Settle what can be settled now; returns the claims that have just been settled."""
         if self.outcome is not None:
-            return False
-        unreached = impossible = 0
+            return []
+        settled: list[Claim] = []
+        left = 0
         for part in self.parts:
-            if part.reached:
+            if part.settled:
                 continue
-            verdict = part.verdict
-            if verdict is Verdict.REACHED:
-                part.reached = True
-            else:
-                unreached += 1
-                impossible += verdict is Verdict.IMPOSSIBLE
-        if unreached and self.waiting and not (self.strict and impossible):
-            return False
-        if not unreached and not self.refusals:
-            copies = min([part.copies for part in self.parts])
-            self.outcome = Done([self.version] * len(self.keys), Flag.NONE, copies)
-        else:
-            self.outcome = self._mixed_outcome()
-        return True
+            if not part.reached:
+                verdict = part.verdict
+                if verdict is Verdict.REACHED:
+                    part.reached = True
+                elif self.waiting and not (self.strict and verdict is Verdict.IMPOSSIBLE):
+                    left += 1
+                    continue
+            part.settled = True
+            for claim in part.claims:
+                claim.open -= 1
+                if not claim.open:
+                    settled.append(claim)
+        for claim in settled:
+            claim.outcome = self._outcome_of(claim.rows)
+        if not left:
+            only = self.claims[0].outcome if len(self.claims) == 1 else None
+            self.outcome = only or self._outcome_of(range(len(self.keys)))
+        return settled
 
-    def _mixed_outcome(self) -> Outcome:
-        results: list[Version | Failed] = [self.version] * len(self.keys)
+    def _outcome_of(self, rows: Sequence[int]) -> Outcome:
+        """Of settled rows. Without refusals and with every quorum reached it is plainly done."""
+        if not self.refusals and all([part.reached or not part.settled for part in self.parts]):
+            copies = min([part.copies for part in self.parts if part.settled])
+            return Done([self.version] * len(rows), Flag.NONE, copies)
+        part_of = {index: part for part in self.parts for index in part.indexes}
+        results: list[Version | Failed] = [self.version] * len(rows)
         flags = Flag.NONE
         copies_least: int | None = None
         failures: list[Failed] = []
         uncertain = False
-        for part in self.parts:
-            for index in part.indexes:
-                failed, copies = self._judge_key(part, index)
-                if failed is not None:
-                    results[index] = failed
-                    failures.append(failed)
-                    uncertain = uncertain or copies > 0 or self.possible
-                    continue
-                if copies < part.old.needed or (part.new is not None and not part.reached):
-                    flags |= Flag.SLOPPY
-                copies_least = copies if copies_least is None else min(copies_least, copies)
-        if len(failures) < len(self.keys):
+        for position, index in enumerate(rows):
+            part = part_of[index]
+            failed, copies = self._judge_key(part, index)
+            if failed is not None:
+                results[position] = failed
+                failures.append(failed)
+                uncertain = uncertain or copies > 0 or self.possible
+                continue
+            if copies < part.old.needed or (part.new is not None and not part.reached):
+                flags |= Flag.SLOPPY
+            copies_least = copies if copies_least is None else min(copies_least, copies)
+        if len(failures) < len(rows):
             return Done(results, flags, copies_least or 0)
         first = failures[0]
         if uncertain:

@@ -219,7 +219,7 @@ def _malformed(what: str) -> ErrorReply:
 
 
 def _all_bytes(items: list[Any]) -> bool:
-    return all(type(item) is bytes for item in items)
+    return set(map(type, items)) <= {bytes}
 
 
 def _sane(hlc: object, node: object, expires_ms: object) -> bool:

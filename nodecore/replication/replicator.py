@@ -1,8 +1,8 @@
 """Sends jobs to the owners of their keys and tallies the frames.
 
-What goes to one peer within one wake-up travels together: large jobs as one columnar ``PeerWrite``
-for each peer whatever the number of owner sets, small ones joined into one ``PeerApply``. One
-acknowledgement of a frame counts for everything in it. Owners that can't be asked, or did not
+What goes to one peer within one wake-up travels together: large jobs (the writes of many requests
+share one) as one columnar ``PeerWrite`` for each peer whatever the number of owner sets, small ones
+joined into one ``PeerApply``. One acknowledgement of a frame counts for everything in it. Owners that can't be asked, or did not
 answer, get hints.
 
 It decides whom to send to and what to keep for those that missed it; versions and outcomes are made
@@ -20,7 +20,7 @@ from nodecore.ids import Epoch, Incarnation, NodeId, Now
 from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.epochs import OnStale
 from nodecore.replication.hints import Hint, Hints
-from nodecore.replication.job import Job, Part
+from nodecore.replication.job import Claim, Job, Part
 from nodecore.replication.policy import Policy
 from nodecore.replication.replica import Replica
 from nodecore.requests import Done, Failed, Flag, Outcome
@@ -29,7 +29,7 @@ from nodecore.table.interface import Kind
 from transport.messages import Message, PeerApply, PeerWrite, PeerWritten
 
 COLUMNAR_ROWS_MIN: Final = 8
-"""From so many keys a job gets a frame of its own: bulk apply beats sharing a frame."""
+"""From so many keys (or alone) a job gets a frame of its own: bulk apply beats sharing a frame."""
 APPLY_ROWS_MAX: Final = 1024
 APPLY_BYTES_MAX: Final = 1024 * 1024
 RESTARTS_MAX: Final = 4
@@ -77,19 +77,22 @@ class Replicator:
         self.sloppy = 0
 
     def replicate(self, job: Job, groups: dict[Route, list[int]], now: Now) -> Outcome | None:
-        """Start a job; returns its outcome if it is settled at once.
+        """Start a job of one request; returns its outcome if it is settled at once.
 
         Strict jobs, and those whose keyspace is not ``available``, are refused before anything is
         written when too few owners can be asked.
         """
-        complaint = self._complaint(job, groups)
+        complaint = self.complaint(job, groups)
         if complaint is not None:
             return complaint
         self._begin(job, groups, now)
-        if job.judge():
-            self._after(job, now)
-            return job.outcome
-        return None
+        self._judge(job, now)
+        return job.claims[0].outcome
+
+    def replicate_shared(self, job: Job, groups: dict[Route, list[int]], now: Now) -> None:
+        """Start a job of many requests, about which :meth:`complaint` has nothing to say."""
+        self._begin(job, groups, now)
+        self._settle(job, now)
 
     def flush(self, now: Now) -> None:
         """Send what has collected since the last flush: the end of a wake-up."""
@@ -101,7 +104,8 @@ class Replicator:
             small: list[_Item] = []
             for item in items:
                 job = item[0]
-                if len(job.keys) >= COLUMNAR_ROWS_MIN and job.kind == Kind.STRING:
+                alone = len(items) == 1 or len(job.keys) >= COLUMNAR_ROWS_MIN
+                if alone and job.kind == Kind.STRING:
                     self._request(peer, [item], self._columnar(item), now)
                 else:
                     small.append(item)
@@ -111,7 +115,8 @@ class Replicator:
                     shared = (batch, self._rows(batch))
                 self._request(peer, batch, shared[1], now)
 
-    def _complaint(self, job: Job, groups: dict[Route, list[int]]) -> Failed | None:
+    def complaint(self, job: Job, groups: dict[Route, list[int]]) -> Failed | None:
+        """Why a job can't be started, None when it can."""
         for route in groups:
             refused = self._policy.refuses_write(route) if route.ruled else None
             if refused is not None:
@@ -177,11 +182,10 @@ class Replicator:
         for job, _round, owned in batch:
             hlc, node = job.version
             keys, values, kind, expires_ms = job.keys, job.values, job.kind, job.expires_ms
-            for part in owned:
-                entries.extend(
-                    [keys[index], kind, values[index], hlc, node, expires_ms]
-                    for index in part.indexes
-                )
+            entries.extend(
+                [keys[index], kind, values[index], hlc, node, expires_ms]
+                for index in indexes_of(job, owned)
+            )
         return PeerApply(epoch=self.routing.epoch, cause="update", entries=entries)
 
     def _request(self, peer: NodeId, items: list[_Item], message: Message, now: Now) -> None:
@@ -226,11 +230,7 @@ class Replicator:
         else:
             job.possible = True
             job.waiting = 0
-        if job.judge():
-            self._after(job, now)
-            outcome = job.outcome
-            assert outcome is not None
-            job.on_settled(outcome, now)
+        self._settle(job, now)
 
     def restart_all(self, now: Now) -> None:
         """A newer document is in force: what waits to be sent is grouped again."""
@@ -246,18 +246,29 @@ class Replicator:
 
     def _progress(self, job: Job, now: Now) -> None:
         job.waiting -= 1
-        if job.judge():
+        self._settle(job, now)
+
+    def _judge(self, job: Job, now: Now) -> list[Claim]:
+        """Judge a job; returns the claims that have just been settled."""
+        if job.outcome is not None:
+            return []
+        claims = job.judge()
+        for claim in claims:
+            if isinstance(claim.outcome, Done) and claim.outcome.flags & Flag.SLOPPY:
+                self.sloppy += 1
+        if job.settled:
             self._after(job, now)
-            outcome = job.outcome
-            assert outcome is not None
-            job.on_settled(outcome, now)
+        return claims
+
+    def _settle(self, job: Job, now: Now) -> None:
+        """Judge a job and tell the requests that are settled."""
+        for claim in self._judge(job, now):
+            assert claim.outcome is not None
+            claim.on_settled(claim.outcome, now)
 
     def _after(self, job: Job, now: Now) -> None:
         """The outcome is known: keep hints for those that missed a write that counts."""
-        outcome = job.outcome
-        if isinstance(outcome, Done) and outcome.flags & Flag.SLOPPY:
-            self.sloppy += 1
-        if isinstance(outcome, Failed):
+        if isinstance(job.outcome, Failed):
             self._undo(job)
             return
         for peer, owned in job.missed:
@@ -299,22 +310,28 @@ class Replicator:
         refused: list[tuple[int, Code]],
         start: int,
     ) -> None:
-        indexes = [index for part in owned for index in part.indexes]
+        indexes = indexes_of(job, owned)
         for row, code in refused:
             if start <= row < start + len(indexes):
                 job.refusals.setdefault(indexes[row - start], {})[peer] = code
 
 
 def rows_of(job: Job, owned: list[Part]) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[int]]:
-    """(keys, values, their positions in the job) of some parts, part after part."""
-    if len(owned) == 1:
-        indexes = owned[0].indexes
-        if len(indexes) == len(job.keys):
-            return list(job.keys), list(job.values), range(len(job.keys))
-    else:
-        indexes = [index for part in owned for index in part.indexes]
+    """(keys, values, their positions in the job) of some parts: of all of them in order of the job,
+    else part after part.
+    """
+    indexes = indexes_of(job, owned)
     keys, values = job.keys, job.values
+    if len(indexes) == len(keys):
+        return list(keys), list(values), indexes
     return [keys[i] for i in indexes], [values[i] for i in indexes], indexes
+
+
+def indexes_of(job: Job, owned: list[Part]) -> Sequence[int]:
+    """Positions of the rows of some parts, in the order in which they travel."""
+    if sum([len(part.indexes) for part in owned]) == len(job.keys):
+        return range(len(job.keys))
+    return [index for part in owned for index in part.indexes]
 
 
 def _batches(items: list[_Item]) -> list[list[_Item]]:

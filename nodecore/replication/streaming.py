@@ -2,8 +2,8 @@
 
 A page is one ``PeerApply`` of at most 64 KiB or 256 entries and may span many slots; a few pages are
 in flight, all streams of a node share one rate. A slot counts as sent once its page and every page
-before it are acknowledged. Pages that fail are repeated a few times; then the stream ends as failed
-and its owner decides what follows. Writes that arrive meanwhile need no care here: they reach the
+before it are acknowledged. Pages that fail are repeated a few times; then, or when the peer can't be
+reached, the stream ends as failed and its owner decides what follows. Writes that arrive meanwhile need no care here: they reach the
 receiver from their coordinators.
 
 It decides neither who streams nor when a slot is complete (see ``filling``).
@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
+from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId, Now
-from nodecore.replication.calls import CallEnd
+from nodecore.replication.calls import CallEnd, CallFailed
 from nodecore.replication.change_ports import (
     ENTRIES_PER_LOOK,
     PAGE_BYTES_MAX,
@@ -216,8 +217,10 @@ class SlotStreams:
             self.bytes_sent += page.size
             self._pump(stream, now)
             return
-        if page.tries >= PAGE_TRIES_MAX:
-            text = getattr(end, "text", "an answer that makes no sense")
+        unreachable = isinstance(end, CallFailed) and end.code is Code.UNREACHABLE
+        if unreachable or page.tries >= PAGE_TRIES_MAX:
+            # Not kept until there is a link: by then the page would be older than the store.
+            text = end.text if isinstance(end, CallFailed) else "an answer that makes no sense"
             stream.report = stream.report._replace(failed=text)
             self._finish(stream, now)
             return

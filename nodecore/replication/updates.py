@@ -18,7 +18,7 @@ from nodecore.ids import NodeId, Now, Version
 from nodecore.limits import KEY_BYTES_MAX
 from nodecore.replication.changes import Changed, Current, run_change
 from nodecore.replication.forwarding import Forwarder
-from nodecore.replication.job import Job
+from nodecore.replication.job import Claim, Job
 from nodecore.replication.reads import Reader, done_reads
 from nodecore.replication.replicator import Replicator
 from nodecore.replication.versions import HybridClock
@@ -153,7 +153,7 @@ class Updater:
         on_settled = partial(self._on_settled, result, version, on_outcome)
         job = Job(
             (request.key,), (stored.value,), stored.kind, version, expires_ms, request.level,
-            on_settled,
+            [Claim((0,), on_settled)],
         )  # fmt: skip
         outcome = self._replicator.replicate(job, {route: [0]}, now)
         return None if outcome is None else _answer(result, version, outcome)

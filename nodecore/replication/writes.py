@@ -1,7 +1,12 @@
-"""Coordinated blind writes: one version for the whole request, one frame for each owner.
+"""Coordinated blind writes: one version for what arrives in one wake-up, one frame for each owner.
 
-It validates, settles repeated keys (the last counts), and cuts a request into jobs where expiry or
-frame size demand it. Copies, tallies and hints are the replicator's.
+Writes of all connections are gathered until the end of the wake-up and become one job, in order of
+arrival: of a repeated key the last value counts, for nobody has been told of the earlier ones yet.
+Requests that can't share a job (a refusal, an expiry by keyspace, a size) run alone. Where this node
+has no peers a write runs at once.
+
+It validates, settles repeated keys, and cuts a request into jobs where expiry or frame size demand
+it. Copies, tallies and hints are the replicator's.
 """
 
 from __future__ import annotations
@@ -13,10 +18,10 @@ from typing import Final, TypeAlias
 from nodecore.errors import Code
 from nodecore.ids import Now, Version
 from nodecore.limits import BATCH_KEYS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX
-from nodecore.replication.job import Job
+from nodecore.replication.job import Claim, Job
 from nodecore.replication.replicator import Replicator
 from nodecore.replication.versions import HybridClock
-from nodecore.requests import Done, Failed, Flag, Outcome, Unknown, Write
+from nodecore.requests import Done, Failed, Flag, Level, Outcome, Unknown, Write
 from nodecore.routing import Route, Routing
 from nodecore.table.interface import Kind, Table
 
@@ -26,6 +31,25 @@ JOB_BYTES_MAX: Final = 4 * 1024 * 1024
 """Of keys and values in one job: a quarter of a frame, since one value may be half of it."""
 
 
+class _Gathered:
+    """Writes of one wake-up with one level and one expiry."""
+
+    __slots__ = ("keys", "requests", "size_bytes", "values")
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.values: list[bytes] = []
+        self.requests: list[tuple[Write, OnOutcome]] = []
+        self.size_bytes = 0
+
+    def takes(self, count: int, size_bytes: int) -> bool:
+        """Whether so much more still makes one job."""
+        return not self.requests or (
+            len(self.keys) + count <= BATCH_KEYS_MAX
+            and self.size_bytes + size_bytes <= JOB_BYTES_MAX
+        )
+
+
 class Writer:
     """Writes that this node coordinates."""
 
@@ -33,14 +57,73 @@ class Writer:
         self._table = table
         self._clock = clock
         self._replicator = replicator
+        self._open: dict[tuple[Level, int], _Gathered] = {}
+        self._gathered: list[tuple[tuple[Level, int], _Gathered]] = []
+        """In order of arrival; the last one of each kind is open."""
         self.routing: Routing | None = None
 
     def write(self, request: Write, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """Start a write; returns its outcome when it is settled at once."""
-        keys, values = request.keys, request.values
-        complaint = check_sizes(keys, values)
+        complaint = check_sizes(request.keys, request.values)
         if complaint is not None:
             return complaint
+        assert self.routing is not None
+        if len(self.routing.topology.members) == 1:
+            return self._write_alone(request, on_outcome, now)
+        self._gather(request, on_outcome)
+        return None
+
+    def _gather(self, request: Write, on_outcome: OnOutcome) -> None:
+        kind = (request.level, request.expires_ms)
+        keys, values = request.keys, request.values
+        size_bytes = sum(map(len, keys)) + sum(map(len, values))
+        open_ = self._open.get(kind)
+        if open_ is None or not open_.takes(len(keys), size_bytes):
+            open_ = self._open[kind] = _Gathered()
+            self._gathered.append((kind, open_))
+        open_.keys += keys
+        open_.values += values
+        open_.size_bytes += size_bytes
+        open_.requests.append((request, on_outcome))
+
+    def flush(self, now: Now) -> None:
+        """The end of a wake-up: start what was gathered, and what follows from its outcomes."""
+        while self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._open.clear()
+            for (level, expires_ms), writes in gathered:
+                if not self._write_together(writes, level, expires_ms, now):
+                    for request, on_outcome in writes.requests:
+                        outcome = self._write_alone(request, on_outcome, now)
+                        if outcome is not None:
+                            on_outcome(outcome, now)
+
+    def _write_together(
+        self, writes: _Gathered, level: Level, expires_ms: int, now: Now
+    ) -> bool:
+        """One job for all; False when they can't share one."""
+        routing = self.routing
+        assert routing is not None
+        if writes.size_bytes > JOB_BYTES_MAX:
+            return False
+        keys, values = writes.keys, writes.values
+        last = dict(zip(keys, values, strict=True))
+        repeated = len(last) < len(keys)
+        if repeated:
+            keys, values = list(last), list(last.values())
+        groups = routing.group(keys, self._table.slots_of(keys))
+        if any(route.keyspace.ttl_ms for route in groups) and not expires_ms:
+            return False
+        claims = _claims(writes, keys if repeated else None)
+        version = self._clock.next(now)
+        job = Job(keys, values, Kind.STRING, version, expires_ms, level, claims)
+        if self._replicator.complaint(job, groups) is not None:
+            return False
+        self._replicator.replicate_shared(job, groups, now)
+        return True
+
+    def _write_alone(self, request: Write, on_outcome: OnOutcome, now: Now) -> Outcome | None:
+        keys, values = request.keys, request.values
         repeated = len(keys) > 1 and len(set(keys)) != len(keys)
         version = self._clock.next(now)
         if not repeated:
@@ -51,7 +134,8 @@ class Writer:
             alike = len(groups) == 1 or all(route.keyspace.ttl_ms == ttl_ms for route in groups)
             if alike and (len(keys) == 1 or _size(keys, values) <= JOB_BYTES_MAX):
                 expires_ms = request.expires_ms or (now.wall_ms + ttl_ms if ttl_ms else 0)
-                job = Job(keys, values, Kind.STRING, version, expires_ms, request.level, on_outcome)
+                claim = Claim(range(len(keys)), on_outcome)
+                job = Job(keys, values, Kind.STRING, version, expires_ms, request.level, [claim])
                 return self._replicator.replicate(job, groups, now)
         return self._write_in_pieces(request, version, on_outcome, now)
 
@@ -82,7 +166,7 @@ class Writer:
                 version,
                 expires_ms,
                 request.level,
-                partial(gather.on_piece, piece_keys),
+                [Claim(range(len(piece)), partial(gather.on_piece, piece_keys))],
             )
             job_groups: dict[Route, list[int]] = routing.group(
                 piece_keys, self._table.slots_of(piece_keys)
@@ -139,6 +223,22 @@ class _Gather:
         if isinstance(first, Failed) and all(isinstance(item, Failed) for item in results):
             return first
         return Done(results, self._flags, min(self._copies, default=0))
+
+
+def _claims(writes: _Gathered, rows: list[bytes] | None) -> list[Claim]:
+    """The claims of gathered requests; ``rows`` are the keys of the job when some were repeated."""
+    claims: list[Claim] = []
+    if rows is not None:
+        row_of = dict(zip(rows, range(len(rows)), strict=True))
+        for request, on_outcome in writes.requests:
+            claims.append(Claim([row_of[key] for key in request.keys], on_outcome))
+        return claims
+    start = 0
+    for request, on_outcome in writes.requests:
+        end = start + len(request.keys)
+        claims.append(Claim(range(start, end), on_outcome))
+        start = end
+    return claims
 
 
 def check_sizes(keys: Sequence[bytes], values: Sequence[bytes]) -> Failed | None:

@@ -18,8 +18,8 @@ from nodecore.table.interface import Kind
 Counts = Callable[[Operation], bool]
 
 VIOLATIONS_SHOWN_MAX = 20
-LAG_S = 0.5
-"""Hints are replayed within two ticks of the return of a link."""
+LAG_S = 1.5
+"""Hints are replayed at the second tick after a link and its breaker let calls through again."""
 
 
 def acknowledged(operation: Operation) -> bool:
