@@ -32,6 +32,9 @@ _ENCODABLE: Final = (type(None), int, float, str, bytes, list, tuple, dict)
 _PACKER_BYTES_KEPT: Final = 1024 * 1024
 """A packer whose buffer grew beyond this is replaced, so that one large value does not pin it."""
 
+_SHARED_BYTES_MIN: Final = 256
+"""Payloads from this size are kept for the case that the same object is sent to another peer."""
+
 _DECODE_ERRORS: Final = (
     ValueError,
     TypeError,
@@ -183,21 +186,47 @@ class _Packer:
 _packer: Final = _Packer()
 
 
+@final
+class _LastShared:
+    """The last large message and its payload: what goes to several peers is packed once."""
+
+    def __init__(self) -> None:
+        self._message: Message | None = None
+        self._payload = b""
+
+    def payload_of(self, message: Message) -> bytes | None:
+        """The payload if this very object was the last one."""
+        return self._payload if message is self._message else None
+
+    def keep(self, message: Message, payload: bytes) -> None:
+        """Remember a message; small ones are cheaper to pack again than to remember."""
+        if _SHARED_BYTES_MIN <= len(payload) <= _PACKER_BYTES_KEPT:
+            self._message, self._payload = message, payload
+
+
+_shared: Final = _LastShared()
+
+
 def encode(message: Message) -> bytes:
-    """The payload of a message.
+    """The payload of a message. A message that was encoded must not change afterwards.
 
     Raises:
         LocalProtocolError: a field has the wrong type, or is not plain data. Nothing was kept.
     """
+    known = _shared.payload_of(message)
+    if known is not None:
+        return known
     layout = _LAYOUTS.get(message.TYPE)
     if layout is None:
         raise LocalProtocolError(f"{type(message).__name__} is not in the catalogue")
     values = layout.values(message)
     try:
         layout.check(values, incoming=False)
-        return _packer.pack((message.TYPE, *values))
+        payload = _packer.pack((message.TYPE, *values))
     except (_NotPlain, ValueError, TypeError, OverflowError) as error:
         raise LocalProtocolError(f"can't encode {layout.name}: {error}") from error
+    _shared.keep(message, payload)
+    return payload
 
 
 def _unpack(payload: bytes) -> Any:

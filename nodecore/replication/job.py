@@ -211,7 +211,7 @@ class Job:
 
     def _outcome_of(self, rows: Sequence[int]) -> Outcome:
         """Of settled rows. Without refusals and with every quorum reached it is plainly done."""
-        if not self.refusals and all([part.reached or not part.settled for part in self.parts]):
+        if not self.refusals and all(part.reached or not part.settled for part in self.parts):
             copies = min([part.copies for part in self.parts if part.settled])
             return Done([self.version] * len(rows), Flag.NONE, copies)
         part_of = {index: part for part in self.parts for index in part.indexes}

@@ -98,9 +98,7 @@ class Writer:
                         if outcome is not None:
                             on_outcome(outcome, now)
 
-    def _write_together(
-        self, writes: _Gathered, level: Level, expires_ms: int, now: Now
-    ) -> bool:
+    def _write_together(self, writes: _Gathered, level: Level, expires_ms: int, now: Now) -> bool:
         """One job for all; False when they can't share one."""
         routing = self.routing
         assert routing is not None

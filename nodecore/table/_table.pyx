@@ -88,6 +88,8 @@ cdef class CompiledTable:
     cdef uint64_t k0, k1
     cdef bytes flags_held
     cdef const unsigned char* flags
+    cdef bytes groups_held
+    cdef Py_ssize_t groups_count
     cdef tuple prefixes
     cdef bint guard_open
     cdef uint32_t _generation
@@ -415,7 +417,9 @@ cdef class CompiledTable:
         cdef Py_ssize_t position = 0
         if PyBytes_GET_SIZE(groups) != SLOTS:
             raise ValueError(f"groups must be {SLOTS} bytes, not {len(groups)}")
-        cdef list parts = [[] for _ in range(max(groups) + 1)]
+        if groups is not self.groups_held:
+            self.groups_held, self.groups_count = groups, max(groups) + 1
+        cdef list parts = [[] for _ in range(self.groups_count)]
         for item in keys:
             key = item
             if key is None:

@@ -142,7 +142,7 @@ def test_writes_of_one_wake_up_share_a_frame() -> None:
     pump.run(0.1)
     assert len(outcomes) == 20
     frames = [
-        send for name, send in pump.sent if name == "n1" and isinstance(send.message, PeerApply)
+        send for name, send in pump.sent if name == "n1" and isinstance(send.message, PeerWrite)
     ]
     assert len(frames) == 2
     assert frames[0].message is frames[1].message, "peers with the same rows get the same object"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nodecore.errors import Code
 from nodecore.ids import Epoch, Incarnation, NodeId, Version
 from nodecore.placement.topology import Keyspace
-from nodecore.replication.job import Job, Part
+from nodecore.replication.job import Claim, Job, Part
 from nodecore.replication.quorum import Verdict
 from nodecore.requests import Done, Failed, Flag, Level, Unknown
 from nodecore.routing import Route
@@ -23,7 +23,8 @@ def make(
     keyspace: Keyspace | None = None,
 ) -> tuple[Job, Part]:
     route = Route(A, owners, following, keyspace or Keyspace())
-    job = Job(keys, keys, 0, VERSION, 0, level, lambda _outcome, _now: None)
+    claim = Claim(range(len(keys)), lambda _outcome, _now: None)
+    job = Job(keys, keys, 0, VERSION, 0, level, [claim])
     part = Part(route, list(range(len(keys))), level, EPOCH)
     job.begin_round([part])
     job.waiting = len(route.targets)
