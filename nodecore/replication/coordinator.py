@@ -29,12 +29,12 @@ from nodecore.replication.updates import Updater
 from nodecore.replication.versions import HybridClock
 from nodecore.replication.wire import MalformedPlain, outcome_to_plain, request_from_plain
 from nodecore.replication.writes import Writer
-from nodecore.requests import Failed, Outcome, Read, Request, Unknown, Update, Write
+from nodecore.requests import Done, Failed, Outcome, Read, Request, Unknown, Update, Write
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
 from nodecore.storage.memory import Store
 from nodecore.timers import Timers
-from transport.messages import ErrorReply, Forward, Forwarded, Lane, PeerRead
+from transport.messages import ErrorReply, Forward, Forwarded, Lane, PeerApply, PeerRead
 
 OnOutcome: TypeAlias = Callable[[Outcome, Now], None]
 
@@ -66,6 +66,7 @@ class Coordinator:
         load: Callable[[], int],
     ) -> None:
         self._ports = ports
+        self._holds = holds
         self._routing: Routing | None = None
         self.policy = Policy()
         self.hints = Hints()
@@ -96,7 +97,7 @@ class Coordinator:
         )
         self.reader.filled = filled
         self.reader.note_version = ports.clock.believes
-        self.forwarder = Forwarder(self.calls, self.epochs.on_stale, ports.clock)
+        self.forwarder = Forwarder(self.calls, self.epochs.on_stale, ports.clock, self._hold)
         self.writer = Writer(ports.store.table, ports.clock, self.replicator)
         self.updater = Updater(
             ports.node,
@@ -190,21 +191,41 @@ class Coordinator:
             reply = ErrorReply(code=int(Code.BAD_REQUEST), text=f"forwarded request: {error}")
             send(peer, Lane.DATA, stream, reply)
             return
-        answer = partial(self._answer_forward, peer, stream)
+        answer = partial(self._answer_forward, peer, stream, request)
         outcome = self._run(request, answer, now, forwarded=True)
         if outcome is not None:
             answer(outcome, now)
 
-    def _answer_forward(self, peer: NodeId, stream: int, outcome: Outcome, _now: Now) -> None:
+    def _answer_forward(
+        self, peer: NodeId, stream: int, request: Request, outcome: Outcome, now: Now
+    ) -> None:
         if isinstance(outcome, Failed) and outcome.code in (Code.NOT_OWNER, Code.NOT_READY):
             reply = ErrorReply(code=int(outcome.code), text=outcome.text)
             self._ports.send(peer, Lane.DATA, stream, reply)
             return
         assert self._routing is not None
         plain = outcome_to_plain(outcome)
-        self._ports.send(
-            peer, Lane.DATA, stream, Forwarded(epoch=self._routing.epoch, outcome=plain)
-        )
+        entry = self._entry_left(request, now) if isinstance(outcome, Done) else None
+        reply_done = Forwarded(epoch=self._routing.epoch, outcome=plain, entry=entry)
+        self._ports.send(peer, Lane.DATA, stream, reply_done)
+
+    def _entry_left(self, request: Request, now: Now) -> list[object] | None:
+        """What the key of an update holds now."""
+        if not isinstance(request, Update):
+            return None
+        entry = self._ports.store.get(request.key, now)
+        if entry is None:
+            return None
+        return [
+            request.key, entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms,
+        ]  # fmt: skip
+
+    def _hold(self, entry: object, now: Now) -> None:
+        """A forwarded update came back: an owner holds what it left before the client hears of it."""
+        if not isinstance(entry, list) or not entry or not isinstance(entry[0], bytes):
+            return
+        if self._holds(self._ports.store.table.slot_of(entry[0])):
+            self.replica.on_apply(PeerApply(int(self.epochs.epoch), "update", [entry]), now)
 
     def flush(self, now: Now) -> None:
         """The end of a wake-up: everything that collected for a peer goes out."""

@@ -44,8 +44,15 @@ class _Attempt:
 class Forwarder:
     """Requests that this node hands to others."""
 
-    def __init__(self, calls: Calls, on_stale: OnStale, clock: HybridClock) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        on_stale: OnStale,
+        clock: HybridClock,
+        on_entry: Callable[[object, Now], None],
+    ) -> None:
         self._calls = calls
+        self._on_entry = on_entry
         self._on_stale = on_stale
         self._clock = clock
         self.routing: Routing | None = None
@@ -87,6 +94,7 @@ class Forwarder:
             if isinstance(outcome, Done) and isinstance(outcome.result, Applied):
                 # What this client writes next through this node must come after.
                 self._clock.believes(outcome.result.version.hlc, now)
+                self._on_entry(end.entry, now)
             attempt.on_outcome(outcome, now)
             return
         if not isinstance(end, CallFailed):

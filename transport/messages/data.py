@@ -86,6 +86,9 @@ class Forwarded(Message):
     TYPE: ClassVar[int] = 56
     epoch: int
     outcome: object
+    entry: object = None
+    """What an update left behind, [key, kind, value, hlc, node, expires_ms], so that an asker that
+    owns the key holds it before it answers; None: nothing to hold."""
 
 
 @dataclass(frozen=True, slots=True)
