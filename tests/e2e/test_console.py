@@ -21,6 +21,13 @@ def started(screen: Screen) -> None:
     screen.wait_for(rf"\bn{NODES} +up\b", 60)
 
 
+def wait_gone(screen: Screen, text: str, deadline_s: float = 40.0) -> None:
+    end = time.monotonic() + deadline_s
+    while text in screen.text:
+        assert time.monotonic() < end, f"still there: {text}\n{screen.text}"
+        screen.pump()
+
+
 def test_break_heal_and_quit(tmp_path: Path) -> None:
     settings = environment(tmp_path)
     with open_screen(settings, "console", "--nodes", str(NODES), "--no-load") as screen:
@@ -40,6 +47,27 @@ def test_break_heal_and_quit(tmp_path: Path) -> None:
         assert screen.wait_end() == 0
     wait_until(lambda: processes_with(str(tmp_path)) == [], "no process is left")
     assert not (tmp_path / "default").exists()
+
+
+def test_latency_opens_breakers_and_a_node_joins(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    with open_screen(settings, "console", "--nodes", str(NODES)) as screen:
+        started(screen)
+        screen.wait_for(r"all breakers closed", 30)
+        screen.press("i")
+        screen.wait_for(r"LATENCY on")
+        # A held key must not apply: the bar takes the second press only after 150 ms.
+        time.sleep(0.3)
+        screen.press("i")
+        screen.wait_for(r"latency 200±50 ms", 15)
+        wait_gone(screen, "all breakers closed")
+        screen.press("H")
+        screen.wait_for(r"all breakers closed", 60)
+        screen.press("a")
+        screen.wait_for(r"(?i)enter")
+        screen.press("\r")
+        screen.wait_for(r"\bn4 +up\b", 60)
+        assert len(processes_with(str(tmp_path))) == NODES + 1
 
 
 def test_a_killed_console_leaves_no_process(tmp_path: Path) -> None:
