@@ -3,7 +3,8 @@
 A link is ``caller->callee``. The caller's side holds the fault, because the caller is who feels it;
 clients hold nothing, so for ``client->node`` it is the node. ``*`` stands for every node. A bare
 node name means everything that reaches the node: ``*->NODE`` and ``client->NODE``; for ``cut`` also
-``NODE->*``, for a node that can still call out is not cut off.
+``NODE->*``, for a node that can still call out is not cut off. ``NODE:disk`` and ``NODE:clock`` are
+the node's own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from console.errors import UsageError
 CLIENT: Final = "client"
 ANY: Final = "*"
 ARROW: Final = "->"
+OWN_PARTS: Final = ("disk", "clock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Installation:
 
     on: str
     link: str
+    """``caller->callee``, ``disk`` or ``clock``."""
 
 
 def links_of(target: str, kind: str) -> tuple[str, ...]:
@@ -40,8 +43,11 @@ def links_of(target: str, kind: str) -> tuple[str, ...]:
                 f"{target!r}: expected CALLER->CALLEE, with a node, client or * as the caller"
             )
         return (f"{caller}{ARROW}{callee}",)
-    if not target or target in (ANY, CLIENT):
-        raise UsageError(f"{target!r}: expected a node, or CALLER->CALLEE")
+    node, colon, part = target.partition(":")
+    if colon and node and part in OWN_PARTS:
+        return (target,)
+    if colon or not target or target in (ANY, CLIENT):
+        raise UsageError(f"{target!r}: expected a node, CALLER->CALLEE or NODE:disk")
     links = (f"{ANY}{ARROW}{target}", f"{CLIENT}{ARROW}{target}")
     return (*links, f"{target}{ARROW}{ANY}") if kind == "cut" else links
 
@@ -54,6 +60,13 @@ def installations(link: str, nodes: Sequence[str], reachable: Sequence[str]) -> 
     Raises:
         UsageError: the link names a node that the cluster does not have, or no end is reachable.
     """
+    owner, colon, part = link.partition(":")
+    if colon:
+        if owner not in nodes:
+            raise UsageError(f"{owner}: no such node (known: {', '.join(nodes)})")
+        if owner not in reachable:
+            raise UsageError(f"{owner} can't be reached")
+        return [Installation(owner, part)]
     caller, _, callee = link.partition(ARROW)
     for name in (caller, callee):
         if name not in (ANY, CLIENT) and name not in nodes:

@@ -31,7 +31,7 @@ class FaultRequest:
 
     kind: str
     target: str
-    """A node, or ``caller->callee``."""
+    """A node, ``caller->callee``, ``node:disk`` or ``node:clock``."""
     attributes: Mapping[str, float] = field(default_factory=dict)
     stream: str = "down"
     """``up``, ``down`` or ``both``; a cut is always both."""
@@ -74,7 +74,7 @@ def check(request: FaultRequest) -> None:
     """
     for link in links_of(request.target, request.kind):
         try:
-            parse_fault(request.plain(link))
+            parse_fault(request.plain(link.rpartition(":")[2]))
         except InvalidFault as invalid:
             raise UsageError("; ".join(invalid.problems)) from None
     if request.for_s is not None and not 0.0 < request.for_s <= FOR_MAX_S:
@@ -117,16 +117,17 @@ async def add_fault(doors: Mapping[str, str], nodes: list[str], request: FaultRe
 
 
 async def remove_fault(doors: Mapping[str, str], fault_id: str) -> int:
-    """Lift a fault everywhere; returns on how many nodes it was active.
+    """Lift a fault everywhere (or several, their ids apart by spaces); returns in how many places.
 
     Raises:
         ClusterUnreachable: no node answers.
     """
+    wanted = fault_id.split()
     results = await call_each(doors, "fault.list")
     removed = 0
     for node_id, answer in results.items():
         for known in _ids(answer):
-            if known == fault_id or known.startswith(f"{fault_id}."):
+            if known in wanted or known.rpartition(".")[0] in wanted:
                 async with open_admin(doors[node_id]) as admin:
                     await admin.call("fault.remove", {"id": known})
                 removed += 1

@@ -149,7 +149,7 @@ class LiveCommands:
         doors = self.doors()
         fault_id = await fault_commands.add_fault(doors, self._node_ids(), request)
         first = links_of(link, kind)[0]
-        self._texts[fault_id] = parse_fault(request.plain(first)).text()
+        self._texts[fault_id] = parse_fault(request.plain(first.rpartition(":")[2])).text()
         text = f"{self._texts[fault_id]} on {link}"
         return CommandResult(True, text, fault_id, f"lift {text}")
 

@@ -42,7 +42,18 @@ def test_a_lone_node_has_no_peers_to_slow_down() -> None:
     assert installations("client->n1", ["n1"], ["n1"]) == [Installation("n1", "client->n1")]
 
 
-@pytest.mark.parametrize("target", ["", "*", "client", "->n1", "n1->", "n1->client", "a->b->c"])
+def test_a_disk_or_clock_is_the_nodes_own() -> None:
+    assert links_of("n2:disk", "eio") == ("n2:disk",)
+    assert places("n2:clock") == [("n2", "clock")]
+    with pytest.raises(UsageError, match="can't be reached"):
+        places("n2:clock", ["n1"])
+    with pytest.raises(UsageError, match="no such node"):
+        places("n9:disk")
+
+
+@pytest.mark.parametrize(
+    "target", ["n1:memory", ":disk", "", "*", "client", "->n1", "n1->", "n1->client", "a->b->c"]
+)
 def test_bad_targets(target: str) -> None:
     with pytest.raises(UsageError):
         links_of(target, "latency")
