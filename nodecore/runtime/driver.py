@@ -38,6 +38,11 @@ from transport.runtime.poller import Poller
 
 _YIELD_S: Final = 0.005
 """Trio gets a turn at least this often under load: its tasks here are only signals and shutdown."""
+_PATIENCE_S: Final = 0.002
+"""A node that was just busy sleeps so long in its own poll, which is cheaper than trio's, before it
+hands the waiting to trio."""
+_LINKS_REVIEW_S: Final = 0.02
+"""While busy, the deadlines of links (seconds away) are looked up at most this often."""
 _DRAIN_S: Final = 2.0
 _RESP_FULL: Final = b"-ERR max number of clients reached\r\n"
 _HTTP_FULL: Final = (
@@ -81,6 +86,8 @@ class Driver:
         self._tick_at_s = 0.0
         self._figures_at_s = 0.0
         self._due_s = math.inf
+        self._links_due_s = math.inf
+        self._links_review_s = 0.0
         self._gate_reads = 0
         self.stop: Stop | None = None
         self.on_ready: Callable[[], None] | None = None
@@ -151,17 +158,22 @@ class Driver:
         self.node.start(self.now)
         self._end_turn()
         yielded_s = time.monotonic()
+        patience_s = 0.0
         poller = self.poller
         while self.stop is None:
-            self._begin_turn()
-            handled = poller.turn()
+            handled = poller.turn(patience_s, self._begin_turn)
             self._end_turn()
+            now_s = time.monotonic()
             if not handled:
-                await poller.wait(self._due_s)
+                self._links_due_s = self._next_link_due_s()
+                await poller.wait(min(self._due_s, self._links_due_s))
                 yielded_s = time.monotonic()
-            elif time.monotonic() - yielded_s > _YIELD_S:
+                patience_s = 0.0
+                continue
+            if now_s - yielded_s > _YIELD_S:
                 await trio.lowlevel.checkpoint()
-                yielded_s = time.monotonic()
+                yielded_s = now_s
+            patience_s = max(0.0, min(_PATIENCE_S, self._due_s - now_s))
         await self._shut_down()
 
     def request_stop(self, reason: str) -> None:
@@ -187,7 +199,10 @@ class Driver:
             elapsed_us = int((time.monotonic() - started_s) * 1e6)
             node.record_latency("read", elapsed_us, reads - self._gate_reads)
             self._gate_reads = reads
-        if started_s >= self._due_s:
+        if started_s >= self._links_review_s:
+            self._links_review_s = started_s + _LINKS_REVIEW_S
+            self._links_due_s = self._next_link_due_s()
+        if started_s >= self._due_s or started_s >= self._links_due_s:
             self._on_deadlines()
         node.end_of_turn(self.now)
         while effects := node.take_effects():
@@ -207,6 +222,7 @@ class Driver:
             self.node.on_timer(now)
         self.links.on_time(now.mono_s)
         self.native.on_time(now.mono_s)
+        self._links_due_s = self._next_link_due_s()
         self.clock.pump(now.mono_s)
         if now.mono_s >= self._tick_at_s:
             self._tick_at_s = now.mono_s + TICK_S
@@ -214,12 +230,14 @@ class Driver:
 
     def _next_due_s(self) -> float:
         due_s = self._tick_at_s
-        for at in (
-            self.node.next_timer_at(),
-            self.links.next_at_s(),
-            self.native.next_at_s(),
-            self.clock.next_at_s(),
-        ):
+        for at in (self.node.next_timer_at(), self.clock.next_at_s()):
+            if at is not None and at < due_s:
+                due_s = at
+        return due_s
+
+    def _next_link_due_s(self) -> float:
+        due_s = math.inf
+        for at in (self.links.next_at_s(), self.native.next_at_s()):
             if at is not None and at < due_s:
                 due_s = at
         return due_s
@@ -234,6 +252,7 @@ class Driver:
             totals = self.poller.statistics()
             figures = read_process()
             self.node.note_process(
+                pid=figures.pid,
                 rss_bytes=figures.rss_bytes,
                 cpu_s=figures.cpu_s,
                 connections=totals.connections,

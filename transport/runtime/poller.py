@@ -174,9 +174,18 @@ class Poller:
         """
         return Dial(self, (host, port), on_connected, on_failed, timeout_s)
 
-    def turn(self, timeout_s: float = 0.0) -> int:
-        """Handle what is ready, within the bounds of a turn; returns how many events there were."""
+    def turn(self, timeout_s: float = 0.0, on_awake: Callable[[], None] | None = None) -> int:
+        """Handle what is ready, within the bounds of a turn; returns how many events there were.
+
+        Args:
+            timeout_s: how long the whole thread may sleep until something is ready.
+            on_awake: called after that sleep, before anything is handled: to read the clock.
+        """
+        if timeout_s and self._deadlines:
+            timeout_s = min(timeout_s, max(0.0, self._deadlines[0][0] - self.clock_s()))
         ready = self._poll(timeout_s, limits.EVENTS_PER_TURN)
+        if on_awake is not None:
+            on_awake()
         connections = self._connections
         bytes_in = 0
         self._turning = True
