@@ -2,7 +2,7 @@
 
 Keeps what must stay the same from tick to tick: a node's letter while it is in the list, and the
 owner table as one object while the epoch is unchanged, so that screens can compare by identity.
-Where nodes disagree the rules of :mod:`console.cluster_status` decide.
+Where nodes disagree the rules of :mod:`nodecore.status` decide.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from console.cluster_status import natural_order, newest, status_of, suspected_by
 from console.source import (
     ActiveFault,
     ClusterSnapshot,
@@ -25,6 +24,7 @@ from nodecore.heat.merge import merge_hot_keys
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Member, Topology
 from nodecore.statistics import ChangeProgress, FaultState, KeyHeat, NodeStatistics
+from nodecore.status import natural_order, newest, status_of, suspected_by
 
 LETTERS: Final = string.ascii_uppercase + string.ascii_lowercase + string.digits
 STALE_S: Final = 3.0

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from nodecore.cluster_figures import PARTS, lean_figures
 from nodecore.doors.session import OnOutcome
 from nodecore.effects import Stop
 from nodecore.errors import Code
@@ -79,33 +80,30 @@ def _statistics(node: Node, _arguments: Arguments, _on: OnOutcome, now: Now) -> 
     return Done(node.statistics(now).to_plain())
 
 
-def _status(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
-    """The cluster as this node sees it; figures of other nodes are theirs to tell."""
-    topology = node.chain.document
-    if topology is None:
-        return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
-    members = [
-        {
-            "id": str(member.node_id),
-            "status": node.standing.member_status(member.node_id),
-            "native": member.addresses.native,
-            "resp": member.addresses.resp,
-            "http": member.addresses.http,
-            "zone": member.zone,
-            "voter": member.voter,
-        }
-        for member in topology.all_members
-    ]
-    return Done(
-        {
-            "cluster_id": topology.cluster_id,
-            "epoch": int(topology.epoch),
-            "state": "joint" if topology.joint else "stable",
-            "node_id": str(node.node_id),
-            "ready": node.ready(),
-            "members": members,
-        }
-    )
+def _figures(node: Node, arguments: Arguments, _on: OnOutcome, now: Now) -> Outcome:
+    """A part of the statistics: what nodes ask of each other to answer for the cluster."""
+    part = text_argument(arguments, "of")
+    if part not in PARTS:
+        raise BadArgument(f"of must be one of {', '.join(sorted(PARTS))}")
+    return Done(lean_figures(node.statistics(now), part))
+
+
+def _cluster_status(
+    node: Node, _arguments: Arguments, on_outcome: OnOutcome, now: Now
+) -> Outcome | None:
+    return node.cluster_figures.status(on_outcome, now)
+
+
+def _cluster_hot_keys(
+    node: Node, _arguments: Arguments, on_outcome: OnOutcome, now: Now
+) -> Outcome | None:
+    return node.cluster_figures.hot_keys(on_outcome, now)
+
+
+def _cluster_breakers(
+    node: Node, _arguments: Arguments, on_outcome: OnOutcome, now: Now
+) -> Outcome | None:
+    return node.cluster_figures.breakers(on_outcome, now)
 
 
 def _topology(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
@@ -219,16 +217,19 @@ VERBS: Final[Mapping[str, Verb]] = {
     "change.preview": _preview,
     "change.remove": _change_remove,
     "change.status": _change_status,
+    "cluster.breakers": _cluster_breakers,
+    "cluster.hot-keys": _cluster_hot_keys,
+    "cluster.status": _cluster_status,
     "events": _events,
     "fault.add": fault_add,
     "fault.heal": fault_heal,
     "fault.list": fault_list,
     "fault.remove": fault_remove,
     "fault.renew": fault_renew,
+    "figures": _figures,
     "flush": _flush,
     "locate": _locate,
     "shutdown": _shutdown,
     "statistics": _statistics,
-    "status": _status,
     "topology": _topology,
 }

@@ -13,6 +13,7 @@ from random import Random
 from typing import Final
 
 from nodecore.admin import run_verb
+from nodecore.cluster_figures import ClusterFigures
 from nodecore.config import NodeConfig
 from nodecore.consensus.chain import Chain, ChainPorts
 from nodecore.doors.session import OnOutcome
@@ -47,7 +48,7 @@ from nodecore.table.interface import Table
 from nodecore.timers import Timers
 from transport.codec import pack_plain
 from transport.faults import FaultBoard
-from transport.messages import Lane, Message
+from transport.messages import Admin, Lane, Message
 
 INCARNATION_RECORD: Final = "incarnation"
 
@@ -141,6 +142,7 @@ class Node:
         self.topology_changes = TopologyChanges(
             self._change_ports(), self.store, self.timers, own_member(config), config.down_grace_s
         )
+        self.cluster_figures = ClusterFigures(self)
         self._ticker = Ticker(self)
         self.store.owner_decides = self.standing.decides_evictions
 
@@ -218,8 +220,12 @@ class Node:
     def on_undelivered(self, effect: Send, now: Now) -> None:
         """A Send found no link: whatever waits for its answer fails at once."""
         self.now = now
-        if effect.lane is Lane.DATA and effect.stream:
+        if not effect.stream:
+            return
+        if effect.lane is Lane.DATA:
             self.coordinator.calls.on_undelivered(effect.peer, effect.stream, now)
+        elif type(effect.message) is Admin:
+            self.cluster_figures.on_undelivered(effect.stream, now)
 
     def on_timer(self, now: Now) -> None:
         """Run what is due."""
@@ -253,7 +259,7 @@ class Node:
         self.membership.on_loop_lag(lag_ms / 1e3, self.now)
 
     def note_process(self, **figures: float) -> None:
-        """What the driver knows of the process: ``rss_bytes``, ``cpu_s``, ``connections``, ..."""
+        """What the driver knows of the process: ``pid``, ``rss_bytes``, ``cpu_s``, ``connections``, ..."""
         self.recorder.process.update(figures)
 
     @property

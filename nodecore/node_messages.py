@@ -59,6 +59,8 @@ def on_control(node: Node, peer: NodeId, stream: int, message: Message, now: Now
     if isinstance(message, Admin):
         _on_admin(node, peer, stream, message, now)
         return
+    if node.cluster_figures.on_reply(peer, stream, message, now):
+        return
     if node.membership.on_message(peer, message, now):
         return
     if node.chain.on_message(peer, stream, message, now):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REQUEST_NAMES_MAX = 512
 """Names of commands that are counted apart; the doors know fewer."""
+RATE_WINDOW_S = 1.0
 
 
 class Recorder:
@@ -37,7 +38,19 @@ class Recorder:
         self._counts = {kind: [0] * (len(LATENCY_BOUNDS_US) + 1) for kind in ("read", "write")}
         self._sums_us = {"read": 0, "write": 0}
         self.loop_lag_ms = 0.0
+        self.operations_per_s = 0.0
+        """Of the last complete window."""
+        self._window = (now.mono_s, 0)
+        """When the open window began, and the total of operations then."""
         self.process: dict[str, float] = {}
+
+    def note_operations(self, total: int, now: Now) -> None:
+        """All reads and writes up to now; the rate is that of the last complete second."""
+        since_s, before = self._window
+        elapsed_s = now.mono_s - since_s
+        if elapsed_s >= RATE_WINDOW_S:
+            self.operations_per_s = max(0, total - before) / elapsed_s
+            self._window = (now.mono_s, total)
 
     def count_request(self, name: str, count: int) -> None:
         """Count commands by name."""
@@ -79,12 +92,19 @@ def peer_views(node: Node) -> tuple[PeerView, ...]:
     )
 
 
+def operations(node: Node) -> tuple[int, int]:
+    """Reads and writes since the start, the long way and through the gate."""
+    coordinator, table = node.coordinator, node.table
+    return coordinator.reads + table.gate_reads, coordinator.writes + table.gate_writes
+
+
 def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
     """Everything that the node says about itself at this moment."""
     coordinator, store, table = node.coordinator, node.store.statistics(), node.table
     reader, hints = coordinator.reader, coordinator.hints
     topology = node.chain.document
     process: Mapping[str, float] = recorder.process
+    reads, writes = operations(node)
     primary, replica = len(node.standing.primary_slots), node.standing.slots_replica
     return NodeStatistics(
         node_id=node.node_id,
@@ -107,12 +127,13 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         tombstones=store.tombstones,
         evictions=dict(store.evictions),
         eviction_policy=store.policy,
-        reads=coordinator.reads + table.gate_reads,
-        writes=coordinator.writes + table.gate_writes,
+        reads=reads,
+        writes=writes,
         hits=reader.hits + table.gate_hits,
         misses=reader.misses + table.gate_reads - table.gate_hits,
         errors=coordinator.errors,
         unknowns=coordinator.unknowns,
+        operations_per_s=recorder.operations_per_s,
         requests=dict(recorder.requests),
         gate_reads=table.gate_reads,
         read_latency=recorder.histogram("read"),

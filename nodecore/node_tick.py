@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nodecore.ids import NodeId, Now, Version
 from nodecore.limits import BATCH_KEYS_MAX
 from nodecore.node_faults import expire_faults
+from nodecore.node_statistics import operations
 from nodecore.placement.voters import voter_sets
 from transport.messages import Drop, Lane
 
@@ -29,6 +30,7 @@ class Ticker:
         node = self._node
         report = node.store.tick(now)
         node.heat.tick(report.touched, report.touches_lost, now)
+        node.recorder.note_operations(sum(operations(node)), now)
         if report.evicted:
             self._tell_evictions(report.evicted)
         node.clock.offset_ms = node.membership.clock_offset_ms()

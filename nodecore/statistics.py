@@ -143,6 +143,8 @@ class NodeStatistics:
     misses: int = 0
     errors: int = 0
     unknowns: int = 0
+    operations_per_s: float = 0.0
+    """Reads and writes of the last complete second; 0 before the first."""
     requests: dict[str, int] = field(default_factory=dict)
     """By command name, all doors."""
     gate_reads: int = 0

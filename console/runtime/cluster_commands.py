@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import trio
 
 from console.cluster_record import ClusterRecord
-from console.cluster_status import ClusterStatus, merge_status, newest
 from console.errors import ClusterUnreachable, ConsoleError, NodeRefused, UsageError
 from console.runtime import launcher
 from console.runtime.admin_client import call_first, open_admin
@@ -23,8 +23,8 @@ from nodecore.errors import Code, InvalidTopology
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.statistics import NodeStatistics
+from nodecore.status import ClusterStatus, merge_status, newest, slot_counts
 
-STATUS_INTERVAL_S: Final = 0.25
 ASK_TIMEOUT_S: Final = 3.0
 POLL_S: Final = 0.2
 END_DEADLINE_S: Final = 5.0
@@ -39,7 +39,6 @@ class Answers:
 
     topologies: dict[str, Topology]
     statistics: dict[str, NodeStatistics]
-    earlier: dict[str, NodeStatistics]
 
 
 def local_supervisor(name: str) -> Supervisor:
@@ -125,9 +124,9 @@ async def stop(name: str, *, purge: bool, tell: Tell) -> list[str]:
     return [node.id for node in running]
 
 
-async def ask(addresses: Mapping[str, str], *, rates: bool) -> Answers:
-    """Topology and statistics of every node that answers; with ``rates`` two snapshots of each."""
-    answers = Answers({}, {}, {})
+async def ask(addresses: Mapping[str, str]) -> Answers:
+    """Topology and statistics of every node that answers."""
+    answers = Answers({}, {})
 
     async def one(node_id: str, address: str) -> None:
         with contextlib.suppress(ConsoleError), trio.move_on_after(ASK_TIMEOUT_S):
@@ -135,15 +134,9 @@ async def ask(addresses: Mapping[str, str], *, rates: bool) -> Answers:
                 topology = await admin.call("topology", timeout_s=ASK_TIMEOUT_S)
                 with contextlib.suppress(InvalidTopology):
                     answers.topologies[node_id] = Topology.from_plain(topology)
-                async for report in admin.subscribe(STATUS_INTERVAL_S, -1):
-                    if not isinstance(report, NodeStatistics):
-                        continue
-                    before = answers.statistics.get(node_id)
-                    answers.statistics[node_id] = report
-                    if before is not None:
-                        answers.earlier[node_id] = before
-                    if not rates or before is not None:
-                        return
+                figures = await admin.call("figures", {"of": "status"}, ASK_TIMEOUT_S)
+                with contextlib.suppress(msgspec.ValidationError):
+                    answers.statistics[node_id] = NodeStatistics.from_plain(figures)
 
     async with trio.open_nursery() as nursery:
         for node_id, address in addresses.items():
@@ -158,7 +151,7 @@ async def status(name: str) -> ClusterStatus:
         ClusterUnreachable: no cluster of this name is known, or no node answers.
     """
     record = running_cluster(name).record
-    answers = await ask(reachable(record), rates=True)
+    answers = await ask(reachable(record))
     topology = newest(answers.topologies.values())
     if topology is None:
         raise ClusterUnreachable(f"no node of cluster {name!r} answers")
@@ -166,8 +159,8 @@ async def status(name: str) -> ClusterStatus:
         node.id: node.pid if state_of(node.pid, node.born) is not RunState.GONE else None
         for node in record.nodes
     }
-    slot_map = SlotMap.compile(topology)
-    return merge_status(topology, slot_map, answers.statistics, answers.earlier, pids)
+    slots = slot_counts(SlotMap.compile(topology))
+    return merge_status(topology, slots, answers.statistics, pids)
 
 
 async def newest_topology(record: ClusterRecord) -> Topology:

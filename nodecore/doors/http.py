@@ -19,6 +19,7 @@ from nodecore.doors.http_replies import (
     OCTETS,
     HttpAsk,
     Reply,
+    VerbCall,
     error_reply,
     head,
     problem_reply,
@@ -212,10 +213,15 @@ class _Run:
         if session is None:
             return
         self._running = True
-        submit = session.context.backend.submit
+        backend = session.context.backend
+        submit = backend.submit
         count = len(ask.requests)
         while len(outcomes) < count:
-            outcome = submit(ask.requests[len(outcomes)], self._on_outcome, now)
+            request = ask.requests[len(outcomes)]
+            if type(request) is VerbCall:
+                outcome = backend.admin(request.verb, request.arguments, self._on_outcome, now)
+            else:
+                outcome = submit(request, self._on_outcome, now)
             if outcome is None:
                 self._running = False
                 return

@@ -1,18 +1,26 @@
 """Handlers of /health, /metrics and /admin.
 
-Answers come from this node's latest snapshot and its topology document; nobody else is asked, so
-they are there whatever state the cluster is in.
+Health and metrics come from this node alone, so they are there whatever state the cluster is in.
+The routes under /admin are the operator's verbs (``nodecore.admin``) and speak for the cluster:
+members that can't be asked are null in the status, and named as silent in the others.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 
 from nodecore.doors.http_context import Call
 from nodecore.doors.http_context import HttpContext as Context
-from nodecore.doors.http_replies import Reply, error_reply, json_reply
+from nodecore.doors.http_replies import (
+    HttpAsk,
+    Reply,
+    VerbCall,
+    error_reply,
+    failure_reply,
+    json_reply,
+)
 from nodecore.ids import Now
-from nodecore.status import cluster_status, slot_counts
+from nodecore.requests import Done, Outcome
 
 
 def _health(context: Context, status: str) -> Reply:
@@ -37,23 +45,33 @@ def metrics(context: Context, call: Call, now: Now) -> Reply:
     return Reply(200, context.metrics(), b"text/plain; version=0.0.4; charset=utf-8")
 
 
-def status(context: Context, call: Call, now: Now) -> Reply:
-    backend = context.backend
-    return json_reply(
-        cluster_status(backend.topology, slot_counts(backend.owners), backend.statistics(now))
-    )
+def status(context: Context, call: Call, now: Now) -> HttpAsk:
+    return HttpAsk((VerbCall("cluster.status"),), _render_plain)
 
 
-def hot_keys(context: Context, call: Call, now: Now) -> Reply:
-    statistics = context.backend.statistics(now)
+def hot_keys(context: Context, call: Call, now: Now) -> HttpAsk:
+    return HttpAsk((VerbCall("cluster.hot-keys"),), _render_hot_keys)
+
+
+def breakers(context: Context, call: Call, now: Now) -> HttpAsk:
+    return HttpAsk((VerbCall("cluster.breakers"),), _render_plain)
+
+
+def _render_plain(context: Context, outcomes: Sequence[Outcome], extra: object, now: Now) -> Reply:
+    (outcome,) = outcomes
+    return json_reply(outcome.result) if isinstance(outcome, Done) else failure_reply(outcome)
+
+
+def _render_hot_keys(
+    context: Context, outcomes: Sequence[Outcome], extra: object, now: Now
+) -> Reply:
+    (outcome,) = outcomes
+    if not isinstance(outcome, Done):
+        return failure_reply(outcome)
+    result = outcome.result
+    assert isinstance(result, dict)
     listed = [
-        {**asdict(heat), "key": heat.key.decode("utf-8", "backslashreplace")}
-        for heat in statistics.hot_keys
+        {**heat, "key": heat["key"].decode("utf-8", "backslashreplace")}
+        for heat in result["hot_keys"]
     ]
-    return json_reply({"node": statistics.node_id, "hot_keys": listed})
-
-
-def breakers(context: Context, call: Call, now: Now) -> Reply:
-    statistics = context.backend.statistics(now)
-    listed = [asdict(breaker) for breaker in statistics.breakers]
-    return json_reply({"node": statistics.node_id, "circuit_breakers": listed})
+    return json_reply({**result, "hot_keys": listed})

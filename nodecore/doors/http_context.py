@@ -107,13 +107,13 @@ class BatchReply(msgspec.Struct):
 
 
 class MemberReply(msgspec.Struct):
-    """One member in the cluster's status; null where this node does not know."""
+    """One member in the cluster's status; null where it could not be asked."""
 
     id: str
     pid: int | None
     status: str
-    slots_primary: int | None
-    slots_replica: int | None
+    slots_primary: int
+    slots_replica: int
     keys: int | None
     memory_bytes: int | None
     ops_per_s: float | None
@@ -131,7 +131,7 @@ class StatusReply(msgspec.Struct):
 
 
 class HotKeyReply(msgspec.Struct):
-    """One hot key of this node's last window."""
+    """One hot key of the cluster's last window."""
 
     key: str
     reads_per_s: float
@@ -141,17 +141,37 @@ class HotKeyReply(msgspec.Struct):
 
 
 class HotKeysReply(msgspec.Struct):
-    """Reply of GET /admin/hot-keys."""
+    """Reply of GET /admin/hot-keys; ``nodes`` answered, ``silent`` are the other members."""
 
-    node: str
+    nodes: list[str]
+    silent: list[str]
     hot_keys: list[HotKeyReply]
 
 
-class BreakersReply(msgspec.Struct):
-    """Reply of GET /admin/circuit-breakers."""
+class BreakerReply(msgspec.Struct):
+    """One breaker: ``node`` holds it towards ``peer``."""
 
     node: str
-    circuit_breakers: list[dict[str, Any]]
+    peer: str
+    state: str
+    trips: int
+    errors_ratio: float
+    slow_ratio: float
+    calls: int
+    reason: str
+    opened_wall_ms: int
+    probe_in_s: float
+    probes_ok: int
+    probes_needed: int
+    latency_ms: float
+
+
+class BreakersReply(msgspec.Struct):
+    """Reply of GET /admin/circuit-breakers; ``nodes`` answered, ``silent`` are the other members."""
+
+    nodes: list[str]
+    silent: list[str]
+    circuit_breakers: list[BreakerReply]
 
 
 class HealthReply(msgspec.Struct):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import msgspec
@@ -67,11 +67,20 @@ class Reply:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class VerbCall:
+    """An operator's verb, see ``Backend.admin``."""
+
+    verb: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@final
 @dataclass(slots=True)
 class HttpAsk:
     """Requests to the node, and how their outcomes become a reply."""
 
-    requests: Sequence[Request]
+    requests: Sequence[Request | VerbCall]
     render: HttpRender
     extra: object = None
 

@@ -75,9 +75,9 @@ ROUTES: Final = (
     Route(b"GET", "/health/live", "read", admin.live, "Whether this process answers.", None, HealthReply),
     Route(b"GET", "/health/ready", "read", admin.ready, "Whether this node serves as a full member.", None, HealthReply, False, (503,)),
     Route(b"GET", "/metrics", "read", admin.metrics, "Figures for Prometheus."),
-    Route(b"GET", "/admin/cluster/status", "admin", admin.status, "Members and their figures, as this node knows them.", None, StatusReply),
-    Route(b"GET", "/admin/hot-keys", "admin", admin.hot_keys, "This node's hot keys.", None, HotKeysReply),
-    Route(b"GET", "/admin/circuit-breakers", "admin", admin.breakers, "This node's breakers.", None, BreakersReply),
+    Route(b"GET", "/admin/cluster/status", "admin", admin.status, "Members and their figures.", None, StatusReply, False, (429, 503)),
+    Route(b"GET", "/admin/hot-keys", "admin", admin.hot_keys, "Hot keys of the cluster.", None, HotKeysReply, False, (429,)),
+    Route(b"GET", "/admin/circuit-breakers", "admin", admin.breakers, "Breakers of all members.", None, BreakersReply, False, (429,)),
     Route(b"GET", "/openapi.json", "read", _openapi, "This document."),
 )  # fmt: skip
 

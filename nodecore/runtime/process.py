@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import NamedTuple
 
 
 class ProcessFigures(NamedTuple):
-    """Resource use of this process."""
+    """This process and its use of resources."""
 
+    pid: int
     rss_bytes: int
     cpu_s: float
 
@@ -27,4 +29,4 @@ def read_process() -> ProcessFigures:
         rss_bytes = int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError, ValueError):
         rss_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return ProcessFigures(rss_bytes, cpu_s)
+    return ProcessFigures(os.getpid(), rss_bytes, cpu_s)

@@ -36,6 +36,16 @@ def absent(client: redis.Redis, written: dict[bytes, bytes]) -> list[bytes]:
     return [key for key, value in zip(written, found, strict=True) if value != written[key]]
 
 
+def all_say(ring: Cluster, doors: list[str]) -> bool:
+    """Whether the HTTP doors and the command line tell one status."""
+    told = [ring.status()]
+    for door in doors:
+        with urllib.request.urlopen(f"http://{door}/admin/cluster/status", timeout=5) as reply:
+            told.append(json.load(reply))
+    assert all(member["pid"] for status in told for member in status["members"])
+    return all(status == told[0] for status in told)
+
+
 def test_start_status_stop(tmp_path: Path) -> None:
     with cluster(tmp_path, 0) as ring:
         nodes = ring.start(3)
@@ -52,6 +62,7 @@ def test_start_status_stop(tmp_path: Path) -> None:
         with ring.redis(nodes[0]["resp"]) as first, ring.redis(nodes[2]["resp"]) as third:
             written = fill(first)
             assert absent(third, written) == []
+        wait_until(lambda: all_say(ring, [node["http"] for node in nodes]), "one status everywhere")
         assert ring.run("cluster", "stop", "--name", ring.name).code == 0
         assert ring.pids() == []
         assert ring.run("cluster", "status", "--name", ring.name).code == 3

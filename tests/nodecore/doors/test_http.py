@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from nodecore.doors.http import HttpSession
 from nodecore.doors.routes import ROUTES
+from nodecore.doors.session import OnOutcome
 from nodecore.errors import Code
 from nodecore.ids import Now
-from nodecore.requests import Failed, Flag, Unknown
+from nodecore.requests import Done, Failed, Flag, Unknown
 from tests.nodecore.doors.fakes import START, FakeBackend
 
 
@@ -244,12 +245,43 @@ def test_health_metrics_and_admin() -> None:
     assert reply.status == 503
     assert "retry-after" in reply.headers
     assert ask(session, request("GET", "/metrics"))[0].body == b"metric 1\n"
-    status = ask(session, request("GET", "/admin/cluster/status"))[0].json
-    assert (status["epoch"], status["state"]) == (7, "stable")
-    assert sum(member["slots_primary"] for member in status["members"]) == 16384
-    assert [member["keys"] for member in status["members"]] == [0, None, None]
-    assert ask(session, request("GET", "/admin/hot-keys"))[0].json["hot_keys"] == []
-    assert ask(session, request("GET", "/admin/circuit-breakers"))[0].status == 200
+
+
+def test_admin_routes_answer_with_what_the_verbs_say() -> None:
+    backend = FakeBackend()
+    status = {"epoch": 7, "state": "stable", "members": []}
+    heat = {"key": b"a\xff", "reads_per_s": 2.5, "writes_per_s": 0.0, "slot": 9, "error": 0.0}
+    heard = {"nodes": ["n1"], "silent": ["n2"]}
+    backend.admin_results = {
+        "cluster.status": Done(status),
+        "cluster.hot-keys": Done({**heard, "hot_keys": [heat]}),
+        "cluster.breakers": Failed(Code.OVERLOADED, "too many", 0.25),
+    }
+    session = connect(backend)
+    sent = [request("GET", f"/admin/{path}") for path in ("cluster/status", "hot-keys")]
+    first, second = ask(session, b"".join(sent))
+    assert first.json == status
+    assert second.json == {**heard, "hot_keys": [{**heat, "key": "a\\xff"}]}
+    (refused,) = ask(session, request("GET", "/admin/circuit-breakers"))
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert backend.submitted == []
+
+
+def test_an_admin_route_waits_for_the_cluster_and_keeps_its_place() -> None:
+    backend = FakeBackend()
+    waiting: list[OnOutcome] = []
+
+    def keep(_verb: str, _arguments: object, on_outcome: OnOutcome, _now: Now) -> None:
+        waiting.append(on_outcome)
+
+    backend.admin = keep  # type: ignore[assignment, method-assign]
+    session = connect(backend)
+    session.receive(request("GET", "/admin/cluster/status"), START)
+    session.receive(request("GET", "/health/live"), START)
+    assert (session.take_output(), session.outstanding) == (b"", 2)
+    waiting[0](Done({"epoch": 1, "state": "stable", "members": []}), START)
+    first, second = parse(session.take_output())
+    assert (first.json["epoch"], second.json["status"]) == (1, "live")
 
 
 def test_the_document_lists_every_route() -> None:
