@@ -31,7 +31,7 @@ from nodecore.consensus.answers import (
 )
 from nodecore.consensus.ballot import Ballot
 from nodecore.consensus.campaign import Campaign, CampaignPorts, Instance
-from nodecore.consensus.outcome import OnResult, ProposalOutcome, ProposalResult
+from nodecore.consensus.outcome import OnResult, ProposalOutcome, ProposalResult, result_of
 from nodecore.consensus.resend import ResendLimit
 from nodecore.consensus.settings import ChainSettings
 from nodecore.consensus.voter import ACCEPTOR_RECORD, Voter
@@ -39,6 +39,7 @@ from nodecore.effects import Emit, Severity
 from nodecore.errors import Code, InvalidTopology
 from nodecore.ids import Epoch, NodeId, Now
 from nodecore.placement.proposals import propose_readmission
+from nodecore.placement.recovery import recovery_problems
 from nodecore.placement.rules import problems, step_problems
 from nodecore.placement.topology import Topology
 from nodecore.placement.voters import voter_sets
@@ -195,12 +196,30 @@ class Chain:
 
     def _on_chosen(self, value: object, now: Now) -> None:
         # Every value was judged before it was proposed or accepted, so it parses.
-        chosen, previous = Topology.from_plain(value), self.document
+        previous, chosen = self.document, Topology.from_plain(value)
         self._adopt(chosen, now)
+        self._spread(chosen, previous)
+
+    def _spread(self, chosen: Topology, previous: Topology | None) -> None:
         past = () if previous is None else previous.all_members
         for node_id in dict.fromkeys(m.node_id for m in (*chosen.all_members, *past)):
             if node_id != self.node_id:
-                self._send(node_id, TopologyDocument(chosen.epoch, value))
+                self._send(node_id, TopologyDocument(chosen.epoch, chosen.to_plain()))
+
+    def install(self, document: Topology, now: Now) -> list[str]:
+        """Take up the first document of a new generation (an operator's word); returns why not.
+
+        Promises of the former life bind nobody any more: a node that abstained votes again.
+        """
+        previous = self.document
+        if previous is None:
+            return ["this node knows no topology yet"]
+        if found := recovery_problems(previous, document):
+            return found
+        self._life = _Life.SETTLED
+        self._adopt(document, now, abstains=0)
+        self._spread(document, previous)
+        return []
 
     def _on_deadline(self, now: Now) -> None:
         campaign, self._campaign = self._campaign, None
@@ -228,8 +247,8 @@ class Chain:
         if found:
             self._refuse("; ".join(found))
             return False
-        if current is not None and _age(document) <= _age(current):
-            if _age(document) == _age(current) and document != current:
+        if current is not None and document.age <= current.age:
+            if document.age == current.age and document != current:
                 self._refuse(f"another document of epoch {document.epoch} is said to be chosen")
             return False
         first = self._life is _Life.STRANGER
@@ -238,11 +257,13 @@ class Chain:
             self._life = _Life.SETTLED
         return True
 
-    def _adopt(self, document: Topology, now: Now) -> None:
+    def _adopt(self, document: Topology, now: Now, abstains: int | None = None) -> None:
         previous = self.document
         self.document = document
+        if self._lost_memory(document):
+            abstains = document.epoch + 1
         # The vote first: a crash between the two must not forget that we have to abstain.
-        self._voter.enter(document, document.epoch + 1 if self._lost_memory(document) else None)
+        self._voter.enter(document, abstains)
         self._ports.persist(TOPOLOGY_RECORD, document.to_plain())
         if previous is not None:
             self._life = _Life.SETTLED
@@ -254,7 +275,7 @@ class Chain:
         pending, self._pending = self._pending, None
         if pending is not None:
             sent = campaign is not None and campaign.own_value_sent
-            pending.on_result(self._result_of(pending.document, document, sent), now)
+            pending.on_result(result_of(pending.document, document, sent=sent), now)
 
     def _lost_memory(self, document: Topology) -> bool:
         """Whether an earlier life of this node may have voted on what follows ``document``."""
@@ -264,15 +285,6 @@ class Chain:
         if self._life is _Life.BEGINNER:
             return not self._voter.has_voted
         return member.born < document.epoch
-
-    def _result_of(self, mine: Topology, chosen: Topology, sent: bool) -> ProposalResult:
-        if chosen == mine:
-            return ProposalResult(ProposalOutcome.CHOSEN, chosen)
-        if chosen.epoch > mine.epoch and sent:
-            text = "the chain moved on by more than one epoch"
-            return ProposalResult(ProposalOutcome.UNKNOWN, chosen, Code.STALE_EPOCH, text)
-        text = f"epoch {mine.epoch} went to another proposal: {chosen.reason}"
-        return ProposalResult(ProposalOutcome.LOST, chosen, Code.STALE_EPOCH, text)
 
     def hear_epoch(self, peer: NodeId, epoch: int, now: Now) -> None:
         """A peer mentioned its epoch: fetch what it knows more, send what it knows less."""
@@ -381,11 +393,6 @@ class Chain:
         if self._pending is None and current.member(self.node_id) is not None:
             self.propose(propose_readmission(current, self.node_id), _ignore, now)
         self._watch(now)
-
-
-def _age(document: Topology) -> tuple[int, int]:
-    """Order of documents: a recovered cluster outranks its former life."""
-    return (document.generation, document.epoch)
 
 
 def _ignore(result: ProposalResult, now: Now) -> None:

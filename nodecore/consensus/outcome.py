@@ -37,3 +37,17 @@ class ProposalResult:
 
 
 OnResult: TypeAlias = Callable[[ProposalResult, Now], None]
+
+
+def result_of(mine: Topology, chosen: Topology, *, sent: bool) -> ProposalResult:
+    """How the proposal of ``mine`` ended, now that ``chosen`` is in force.
+
+    ``sent``: voters were asked to accept ``mine``.
+    """
+    if chosen == mine:
+        return ProposalResult(ProposalOutcome.CHOSEN, chosen)
+    if chosen.epoch > mine.epoch and sent:
+        text = "the chain moved on by more than one epoch"
+        return ProposalResult(ProposalOutcome.UNKNOWN, chosen, Code.STALE_EPOCH, text)
+    text = f"epoch {mine.epoch} went to another proposal: {chosen.reason}"
+    return ProposalResult(ProposalOutcome.LOST, chosen, Code.STALE_EPOCH, text)

@@ -36,11 +36,13 @@ from nodecore.placement.policies import (
     propose_keyspace,
     propose_keyspace_removal,
 )
+from nodecore.placement.recovery import RECOVERY_EPOCHS, propose_recovery
 from nodecore.placement.topology import Change, Keyspace, Member, RingSettings, Topology
 from nodecore.placement.voters import has_majority, voter_sets, with_voters
 
 __all__ = [
     "DEFAULT_KEYSPACES",
+    "RECOVERY_EPOCHS",
     "Refused",
     "bootstrap",
     "may_remove",
@@ -60,8 +62,6 @@ __all__ = [
     "propose_stable",
 ]
 
-RECOVERY_EPOCHS: Final = 1_000_000
-"""A recovered cluster skips so many epochs: it outranks whatever the lost majority still decided."""
 DEFAULT_KEYSPACES: Final = (
     Keyspace(),
     Keyspace(pattern="strong:*", mode="strong", durability="process"),
@@ -209,31 +209,6 @@ def propose_coordinator(topology: Topology, coordinator: NodeId) -> Topology:
         f"{coordinator} takes over the {change.kind} of {change.node_id}",
         change=replace(change, coordinator=coordinator),
     )
-
-
-def propose_recovery(topology: Topology, survivors: Collection[NodeId]) -> Topology:
-    """A new generation of the cluster on its survivors, after permanent loss of the majority.
-
-    The only document that is not decided by voters: a person accepts the loss.
-
-    Raises:
-        Refused: no survivor is a member.
-    """
-    kept = tuple(replace(m, learner=False) for m in topology.members if m.node_id in survivors)
-    if not kept:
-        raise Refused(Code.UNKNOWN_NODE, "no survivor is a member")
-    members = with_voters(kept)
-    following = replace(
-        topology,
-        epoch=Epoch(topology.epoch + RECOVERY_EPOCHS),
-        generation=topology.generation + 1,
-        members=members,
-        change=None,
-        reason=f"recovered on {', '.join(m.node_id for m in members)}"[:1000],
-    )
-    if topology.ring.placement == "even":
-        following = replace(following, assignment=even_assignment(topology, members))
-    return checked(following)
 
 
 def may_remove(topology: Topology, live: Collection[NodeId], node_id: NodeId) -> str | None:

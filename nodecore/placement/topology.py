@@ -109,6 +109,11 @@ class Topology:
         """Whether a change is under way."""
         return self.change is not None
 
+    @property
+    def age(self) -> tuple[int, int]:
+        """Order of documents of one cluster: a recovered one outranks its former life."""
+        return (self.generation, self.epoch)
+
     def member(self, node_id: NodeId) -> Member | None:
         """The member of that id, old or new."""
         for member in self.all_members:
