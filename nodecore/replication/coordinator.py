@@ -97,7 +97,9 @@ class Coordinator:
         )
         self.reader.filled = filled
         self.reader.note_version = ports.clock.believes
-        self.forwarder = Forwarder(self.calls, self.epochs.on_stale, ports.clock, self._hold)
+        self.forwarder = Forwarder(
+            self.calls, self.epochs.on_stale, ports.clock, self._hold, self.handoff.bring_up
+        )
         self.writer = Writer(ports.store.table, ports.clock, self.replicator)
         self.updater = Updater(
             ports.node,

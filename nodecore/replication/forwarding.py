@@ -16,7 +16,7 @@ from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.epochs import OnStale
 from nodecore.replication.versions import HybridClock
 from nodecore.replication.wire import MalformedPlain, outcome_from_plain, request_to_plain
-from nodecore.requests import Applied, Done, Failed, Outcome, Request, Unknown
+from nodecore.requests import Applied, Done, Failed, Outcome, Request, Unknown, Update
 from nodecore.routing import Routing
 from transport.messages import Forward, Forwarded
 
@@ -32,10 +32,11 @@ _ELSEWHERE: Final = frozenset(
 
 
 class _Attempt:
-    __slots__ = ("next_target", "on_outcome", "plain", "tried")
+    __slots__ = ("key", "next_target", "on_outcome", "plain", "tried")
 
-    def __init__(self, plain: object, next_target: NextTarget, on_outcome: OnOutcome) -> None:
-        self.plain = plain
+    def __init__(self, request: Request, next_target: NextTarget, on_outcome: OnOutcome) -> None:
+        self.plain = request_to_plain(request)
+        self.key = request.key if isinstance(request, Update) else None
         self.next_target = next_target
         self.on_outcome = on_outcome
         self.tried: dict[NodeId, bool] = {}
@@ -50,9 +51,11 @@ class Forwarder:
         on_stale: OnStale,
         clock: HybridClock,
         on_entry: Callable[[object, Now], None],
+        bring_up: Callable[[NodeId, bytes, Epoch, Now], None],
     ) -> None:
         self._calls = calls
         self._on_entry = on_entry
+        self._bring_up = bring_up
         self._on_stale = on_stale
         self._clock = clock
         self.routing: Routing | None = None
@@ -62,7 +65,7 @@ class Forwarder:
         self, request: Request, next_target: NextTarget, on_outcome: OnOutcome, now: Now
     ) -> Outcome | None:
         """Run ``request`` at the first of ``next_target`` that takes it."""
-        attempt = _Attempt(request_to_plain(request), next_target, on_outcome)
+        attempt = _Attempt(request, next_target, on_outcome)
         return self._try(attempt, Failed(Code.UNREACHABLE, "no owner can be reached"), now)
 
     def _try(self, attempt: _Attempt, otherwise: Failed, now: Now) -> Outcome | None:
@@ -79,6 +82,9 @@ class Forwarder:
             deadline_ms=int(self._calls.timeout_s * 1000),
         )
         self.forwarded += 1
+        if attempt.key is not None:
+            # An owner that missed a write of ours must not compute from what was before it.
+            self._bring_up(peer, attempt.key, self.routing.epoch, now)
         on_end = partial(self._on_end, peer, message, attempt)
         self._calls.request(peer, message, on_end, now, patient=True)
         return None

@@ -60,6 +60,13 @@ class Handoff:
         for node in self.hints.targets:
             self._replay(node, epoch, now)
 
+    def bring_up(self, node: NodeId, key: bytes, epoch: Epoch, now: Now) -> None:
+        """Send the hint for one key at once: what follows on the same link builds on it."""
+        hint = self.hints.of(node, key)
+        if hint is not None:
+            message = PeerApply(epoch=epoch, cause="hint", entries=[_entry(hint)])
+            self._calls.request(node, message, _ignore, now)
+
     def _replay(self, node: NodeId, epoch: Epoch, now: Now) -> None:
         if node in self._in_flight or not self._live(node):
             return
@@ -69,10 +76,7 @@ class Handoff:
         if not batch:
             return
         self._in_flight[node] = True
-        entries = [
-            [hint.key, hint.kind, hint.value, hint.version.hlc, hint.version.node, hint.expires_ms]
-            for hint in batch
-        ]
+        entries = [_entry(hint) for hint in batch]
         message = PeerApply(epoch=epoch, cause="hint", entries=entries)
         self._calls.request(node, message, partial(self._on_end, node, batch, epoch), now)
 
@@ -96,3 +100,13 @@ class Handoff:
         if len(kept) < len(batch):
             # Progress was made and the owner has answered: the next frame need not wait for the tick.
             self._replay(node, epoch, now)
+
+
+def _entry(hint: Hint) -> list[object]:
+    return [
+        hint.key, hint.kind, hint.value, hint.version.hlc, hint.version.node, hint.expires_ms,
+    ]  # fmt: skip
+
+
+def _ignore(_end: CallEnd, _now: Now) -> None:
+    """The hint stays until the regular replay has been acknowledged."""

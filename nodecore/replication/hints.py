@@ -74,6 +74,11 @@ class Hints:
         while self.bytes_used > self._bytes_max:
             self._drop_oldest(max(self._bytes, key=lambda name: (self._bytes[name], name)))
 
+    def of(self, node: NodeId, key: bytes) -> Hint | None:
+        """The hint for one key of an owner."""
+        queue = self._queues.get(node)
+        return None if queue is None else queue.get(key)
+
     def peek(self, node: NodeId, count: int, bytes_max: int) -> list[Hint]:
         """The oldest hints of ``node``, at least one if there is any, at most ``count``."""
         found: list[Hint] = []

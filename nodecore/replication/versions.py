@@ -2,9 +2,11 @@
 
 It decides what the next version is, and whether a peer's version lies too far in the future to be
 believed. The highest value seen lives in the table (the gate's inline writes draw from it too); a
-*mark* above it is persisted in blocks of five seconds, so that a restart never gives out a version
-twice, even when the wall clock was set back meanwhile. A restarted node whose mark lies ahead of
-its wall clock coordinates no writes until the clock has come near: its peers would refuse them.
+*mark* above it is persisted in short blocks while versions are being drawn, so that a restart never
+gives out a version twice, even when the wall clock was set back meanwhile. A restarted node whose
+mark lies ahead of its wall clock coordinates no writes until the clock has come near: its peers
+would refuse them. That is a second at most after a crash under load, and normally the start of the
+process has taken longer.
 
 The order of two versions is (hlc, node tag, hash of the value); the store compares. This module
 does not read clocks and does not compare values.
@@ -24,9 +26,12 @@ CLOCK_OFFSET_MS_MAX: Final = 500
 """A version further ahead of our wall clock is refused: one bad clock must not win for ever."""
 COORDINATE_OFFSET_MS_MAX: Final = 400
 """Eight tenths of it: a node this far from its peers' median stops coordinating writes in time."""
-MARK_BLOCK_MS: Final = 5_000
-MARK_RENEW_MS: Final = 2_500
-"""The mark is renewed while half of its block is left, so that no request waits for the disk."""
+MARK_BLOCK_MS: Final = 1_500
+"""How far ahead the mark is set: what a restart after a crash may have to wait, less the offset that
+peers tolerate."""
+MARK_RENEW_MS: Final = 750
+"""The mark of a clock in use is renewed while half of its block is left (three ticks), so that only
+the first request after a pause waits for the disk."""
 MARK_RECORD: Final = "hlc"
 
 _COUNTER_BITS: Final = 16
@@ -57,6 +62,9 @@ class HybridClock:
         self._table = table
         self._persist = persist
         self._mark = mark
+        self._used = False
+        """A version was drawn since the last tick."""
+        self._gate_writes = table.gate_writes
         self.node_tag = node_tag
         self.offset_ms = 0.0
         """Median offset of the peers' clocks against ours, fed from membership."""
@@ -70,6 +78,7 @@ class HybridClock:
         hlc = self._table.next_hlc(now.wall_ms)
         if hlc > self._mark:
             self._move_mark(hlc)
+        self._used = True
         return Version(hlc, self.node_tag)
 
     def believes(self, hlc: int, now: Now) -> bool:
@@ -88,8 +97,20 @@ class HybridClock:
         ahead_ms = milliseconds_of(self._table.hlc_high) - now.wall_ms
         return ahead_ms < CLOCK_OFFSET_MS_MAX
 
+    def end_of_turn(self) -> None:
+        """Cover what inline writes have drawn from the table in this wake-up."""
+        writes = self._table.gate_writes
+        if writes != self._gate_writes:
+            self._gate_writes = writes
+            self._used = True
+            if self._table.hlc_high > self._mark:
+                self._move_mark(self._table.hlc_high)
+
     def tick(self, now: Now) -> None:
-        """Keep the mark ahead of what inline writes draw between two ticks."""
+        """Keep the mark of a clock in use ahead of what is drawn before the next tick."""
+        if not self._used:
+            return
+        self._used = False
         high = max(self._table.hlc_high, now.wall_ms << _COUNTER_BITS)
         if high + (MARK_RENEW_MS << _COUNTER_BITS) > self._mark:
             self._move_mark(high)

@@ -18,8 +18,9 @@ from nodecore.table.interface import Kind
 Counts = Callable[[Operation], bool]
 
 VIOLATIONS_SHOWN_MAX = 20
-LAG_S = 1.5
-"""Hints are replayed at the second tick after a link and its breaker let calls through again."""
+LAG_S = 4.0
+"""An owner behind an open breaker gets hints only: it lags until the breaker probes again (1 s with
+jitter, then 2 s) and the tick after that."""
 
 
 def acknowledged(operation: Operation) -> bool:

@@ -275,8 +275,10 @@ class SimConnection:
         if session is None:
             return
         output = session.take_output()
-        if output:
+        while output:
             self._reply(output)
+            session.resume(self._process.clock.now())
+            output = session.take_output()
         if session.closing:
             self.break_off()
 
