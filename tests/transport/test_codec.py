@@ -219,7 +219,7 @@ def test_string_enums_and_tuples_go_out_as_what_they_are() -> None:
         Forward(1, {"a": {b"b": 1}}, 1),
         ErrorReply(1, "text", unknown=cast("Any", 1)),
     ],
-    ids=repr,
+    ids=lambda message: type(message).__name__,
 )
 def test_what_can_not_travel_is_refused_before_it_is_sent(message: Message) -> None:
     with pytest.raises(LocalProtocolError):
