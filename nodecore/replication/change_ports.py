@@ -6,7 +6,7 @@ member view; tests fill it with fakes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from nodecore.consensus.outcome import OnResult
@@ -14,6 +14,7 @@ from nodecore.effects import Emit
 from nodecore.ids import NodeId, Now
 from nodecore.placement.topology import Topology
 from nodecore.replication.calls import OnEnd
+from nodecore.table.interface import Table
 from transport.messages import Lane, Message
 
 PAGE_ENTRIES_MAX: Final = 256
@@ -44,7 +45,13 @@ SlotEntry: TypeAlias = tuple[bytes, int, bytes, int, int, int]
 
 
 class SlotStore(Protocol):
-    """What topology changes need of the store."""
+    """What topology changes and anti-entropy need of the store."""
+
+    @property
+    def table(self) -> Table: ...
+    @property
+    def partial_slots(self) -> Container[int]:
+        """Slots from which this node had to evict alone."""
 
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         """Up to ``count`` entries of a slot behind ``after``; stable while writes go on."""

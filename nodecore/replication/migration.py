@@ -22,6 +22,7 @@ from nodecore.limits import HINT_WINDOW_S
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Member, Topology
 from nodecore.replication.admission import Admission
+from nodecore.replication.anti_entropy import STEP_S, AntiEntropy
 from nodecore.replication.change_driver import ChangeDriver, FillReport
 from nodecore.replication.change_ports import (
     DROP_INTERVAL_S,
@@ -69,6 +70,7 @@ class TopologyChanges:
         self._id = ports.node_id
         self.filling = Filling(ports, self._report)
         self.streams = SlotStreams(ports, store, timers)
+        self.anti_entropy = AntiEntropy(ports, store, self.streams, self.filling.complete)
         self.driver = ChangeDriver(ports, down_grace_s)
         self.admission = Admission(ports, lambda: self._topology)
         self.joining = Joining(ports, timers, member, self._seeds)
@@ -93,6 +95,7 @@ class TopologyChanges:
     def start(self, now: Now) -> None:
         """Begin the regular looks."""
         self._tick(now)
+        self._compare(now)
 
     def join(self, seeds: tuple[NodeId, ...], now: Now) -> None:
         """Ask these (and, once known, the members) to be made a member."""
@@ -108,6 +111,7 @@ class TopologyChanges:
         self.streams.stop_all()
         self.streams.epoch = topology.epoch
         self.driver.on_topology(topology, slot_map, now)
+        self.anti_entropy.on_topology(topology, slot_map)
         self._settle_slots(previous, previous_map, fresh, now)
         self._announce(previous, topology)
         if topology.member(self._id) is not None:
@@ -167,6 +171,9 @@ class TopologyChanges:
             "change_entries_dropped": self.entries_dropped,
             "change_entries_handed_over": self.departure.handed_over,
             "change_bytes_sent": self.streams.bytes_sent,
+            "sync_slots_compared": self.anti_entropy.compared,
+            "sync_slots_differed": self.anti_entropy.differed,
+            "sync_slots_skipped": self.anti_entropy.skipped,
             "change_removals": self.driver.removals,
             "change_takeovers": self.driver.takeovers,
             "change_cancels": self.driver.cancels,
@@ -186,6 +193,8 @@ class TopologyChanges:
             self.departure.on_adopted(peer, epoch, now)
         elif epoch == topology.epoch and step == "streamed":
             self.filling.on_streamed(peer, fields, now)
+        elif epoch == topology.epoch and step in ("digests", "differ"):
+            self.anti_entropy.on_step(peer, step, fields, now)
         elif epoch == topology.epoch and step == "filled":
             report = _parse_report(fields)
             if report is not None:
@@ -248,6 +257,10 @@ class TopologyChanges:
         self.filling.tick(now)
         self.driver.tick(now)
         self._report(now)
+
+    def _compare(self, now: Now) -> None:
+        self._timers.schedule(now.mono_s + STEP_S, self._compare)
+        self.anti_entropy.step(now)
 
     # -- slots -------------------------------------------------------------------------------
 
@@ -351,6 +364,9 @@ class TopologyChanges:
             manner = _manner(self._id, previous, topology)
         if manner is not None:
             self.departure.begin(manner, topology, slot_map, now)
+        elif previous is None:
+            # An earlier life of this process ended as no member: it was started to be one.
+            self.joining.begin(now)
 
 
 def _manner(node: NodeId, previous: Topology, topology: Topology) -> Manner:

@@ -66,6 +66,8 @@ class Order(NamedTuple):
     on_sent: OnSent
     hlc_min: int = 0
     """Older versions are left out."""
+    purpose: str = ""
+    """One stream runs for each peer and purpose: a new one replaces it."""
 
 
 class _Page:
@@ -104,7 +106,7 @@ class _Stream:
 
 
 class SlotStreams:
-    """All streams that leave this node; at most one for each peer and cause."""
+    """All streams that leave this node; at most one for each peer and purpose."""
 
     def __init__(self, ports: ChangePorts, store: SlotStore, timers: Timers) -> None:
         self._ports = ports
@@ -123,14 +125,18 @@ class SlotStreams:
         return len(self._streams)
 
     def begin(self, order: Order, now: Now) -> None:
-        """Start streaming; replaces an earlier stream to the same peer for the same cause."""
-        key = order.peer, order.cause
+        """Start streaming; replaces an earlier stream to the same peer for the same purpose."""
+        key = order.peer, order.purpose
         self._drop(self._streams.get(key))
         # Sorted by slot before by heat: equally cold slots leave in a fixed order.
         slots = sorted(dict.fromkeys(order.slots), reverse=True)
         slots.sort(key=self._ports.heat, reverse=True)
         stream = self._streams[key] = _Stream(order, slots, now.mono_s)
         self._pump(stream, now)
+
+    def is_running(self, peer: NodeId, purpose: str) -> bool:
+        """Whether such a stream has not ended yet."""
+        return (peer, purpose) in self._streams
 
     def stop_all(self) -> None:
         """Another document is in force: whoever still wants slots asks again."""
@@ -142,7 +148,7 @@ class SlotStreams:
             return
         stream.ended = True
         self._timers.cancel(stream.timer)
-        self._streams.pop((stream.order.peer, stream.order.cause), None)
+        self._streams.pop((stream.order.peer, stream.order.purpose), None)
 
     def _pump(self, stream: _Stream, now: Now) -> None:
         stream.timer = None

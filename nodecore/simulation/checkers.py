@@ -7,6 +7,7 @@ writers see ``linearizability``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 from nodecore.requests import Flag
@@ -21,6 +22,8 @@ VIOLATIONS_SHOWN_MAX = 20
 LAG_S = 4.0
 """An owner behind an open breaker gets hints only: it lags until the breaker probes again (1 s with
 jitter, then 2 s) and the tick after that."""
+LAG_AFTER_CRASH_S = 12.0
+"""Hints that died with their keeper are made up for by anti-entropy: one round over all slots."""
 
 
 def acknowledged(operation: Operation) -> bool:
@@ -34,6 +37,7 @@ def check_reads(
     *,
     lag_s: float = LAG_S,
     since_s: float = 0.0,
+    settled_s: float = math.inf,
 ) -> list[str]:
     """Reads see nothing older than they may, nothing that was never written, and nothing from the
     future.
@@ -48,6 +52,7 @@ def check_reads(
         counts: which writes were promised.
         lag_s: how long a copy may take to reach the last owner.
         since_s: reads that began earlier are not judged (they were served by a cut-off minority).
+        settled_s: from here on all owners agree, and no reader may lag.
     """
     found: list[str] = []
     for key, operations in history.by_key().items():
@@ -60,7 +65,8 @@ def check_reads(
             least = 0
             for write in writes:
                 own = (write.client, write.connection) == (read.client, read.connection)
-                if counts(write) and write.end_s + (0.0 if own else lag_s) < read.begin_s:
+                allowed_s = 0.0 if own or read.begin_s >= settled_s else lag_s
+                if counts(write) and write.end_s + allowed_s < read.begin_s:
                     least = max(least, write.sequence)
             problem = _judge_read(key, read, writes, least)
             if problem:

@@ -1,7 +1,6 @@
 """One simulated run: a world, a cluster under load, a history, and the judgement at the end.
 
-Every run ends the same way: faults are lifted (scenarios do that), the load stops, every key is read
-at every node, the nodes get time to settle, and all checkers speak. A violation, a wait that did
+Every run ends the same way: faults are lifted (scenarios do that), the load stops, the owners get time to agree, every key is read at every node, and all checkers speak. A violation, a wait that did
 not end, or an exception in a node makes the run fail, with the line that reproduces it.
 """
 
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from nodecore.simulation.checkers import (
+    LAG_S,
     check_convergence,
     check_copies,
     check_progress,
@@ -36,6 +36,8 @@ class Expectations:
     """Share of operations that must succeed, faults included."""
     reads_since_s: float = 0.0
     """Reads before this are not judged: a minority may answer from the past."""
+    lag_s: float = LAG_S
+    """How far an owner that is not the first may lag behind."""
     copies: bool = True
     """Every key that is held at all is held by all its owners in the end."""
 
@@ -98,15 +100,21 @@ class Run:
         cluster.wait_stable(60.0)
         cluster.wait(cluster.all_ready, 20.0, "every member serves")
         workload.stop()
-        for process in cluster.running_members:
-            workload.read_all(str(process.node_id))
         try:
             cluster.wait(self._converged, CONVERGENCE_S, "all owners hold the same")
         except TimeoutError:
             # What differs is said by the checkers below.
             self.reached("no-convergence")
+        settled_s = self.world.now_s
+        for process in cluster.running_members:
+            workload.read_all(str(process.node_id))
         expect = self.expect
-        found = check_reads(self.history, since_s=expect.reads_since_s)
+        found = check_reads(
+            self.history,
+            lag_s=expect.lag_s,
+            since_s=expect.reads_since_s,
+            settled_s=settled_s,
+        )
         found += check_progress(self.history, share=expect.success)
         found += check_ring(cluster)
         found += check_convergence(cluster, workload.keys)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from nodecore.requests import Done
+from nodecore.simulation.checkers import LAG_AFTER_CRASH_S
 from nodecore.simulation.run import Expectations, Run
 
 Trace: TypeAlias = "Callable[[str], None] | None"
@@ -18,6 +19,7 @@ Scenario: TypeAlias = Callable[[int, Trace], Run]
 
 _JOIN_S: Final = 30.0
 _REMOVAL_S: Final = 60.0
+_AFTER_CRASH: Final = Expectations(lag_s=LAG_AFTER_CRASH_S)
 
 
 def _joined(run: Run, count: int) -> Callable[[], bool]:
@@ -87,6 +89,7 @@ def crash_and_removal(seed: int, trace: Trace = None) -> Run:
     run.cluster.crash(name)
     run.cluster.wait(_joined(run, 3), _REMOVAL_S, f"{name} is removed")
     run.reached("removed")
+    run.expect = _AFTER_CRASH
     return run
 
 
@@ -107,6 +110,7 @@ def crash_without_room(seed: int, trace: Trace = None) -> Run:
     run.reached("removal-refused")
     run.cluster.restart("n2")
     run.cluster.wait(run.cluster.is_stable, _JOIN_S, "n2 is refilled")
+    run.expect = _AFTER_CRASH
     return run
 
 
@@ -124,6 +128,7 @@ def restart(seed: int, trace: Trace = None) -> Run:
             run.reached("unfilled")
         run.cluster.wait_stable()
         run.cluster.run(1.0)
+    run.expect = _AFTER_CRASH
     return run
 
 
@@ -139,6 +144,7 @@ def restart_wiped(seed: int, trace: Trace = None) -> Run:
     run.cluster.wait_stable(60.0)
     run.cluster.wait(lambda: not run.cluster.node("n2").chain.abstaining, 30.0, "n2 may vote again")
     run.reached("readmitted")
+    run.expect = _AFTER_CRASH
     return run
 
 
@@ -220,6 +226,7 @@ def target_dies(seed: int, trace: Trace = None) -> Run:
     run.cluster.wait(_joined(run, 3), _JOIN_S, "the join is cancelled")
     assert "cancelled" in run.cluster.topology().reason, run.cluster.topology().reason
     run.reached("cancelled")
+    run.expect = _AFTER_CRASH
     return run
 
 
@@ -240,6 +247,7 @@ def coordinator_dies(seed: int, trace: Trace = None) -> Run:
     run.reached("takeover")
     run.cluster.restart(change.coordinator)
     run.cluster.wait_stable()
+    run.expect = _AFTER_CRASH
     return run
 
 
@@ -262,6 +270,7 @@ def source_dies(seed: int, trace: Trace = None) -> Run:
     run.reached("other-source")
     run.cluster.restart(victim)
     run.cluster.wait_stable()
+    run.expect = _AFTER_CRASH
     return run
 
 
@@ -276,6 +285,7 @@ def target_restarts(seed: int, trace: Trace = None) -> Run:
     run.cluster.restart("n4")
     run.cluster.wait(_joined(run, 4), _REMOVAL_S, "n4 is a member")
     run.reached("copied-anew")
+    run.expect = _AFTER_CRASH
     return run
 
 

@@ -191,5 +191,5 @@ class ChangeStep(Message):
     epoch: int
     step: str
     """``fetch`` (stream me these slots), ``streamed`` (you have them), ``filled`` (how far I am),
-    ``adopted`` (this epoch is in force here)."""
+    ``adopted`` (this epoch is in force here), ``digests`` and ``differ`` (anti-entropy)."""
     fields: object
