@@ -238,6 +238,7 @@ class Node:
 
     def end_of_turn(self, now: Now) -> None:
         """Send what has collected for each peer during this wake-up."""
+        self.clock.end_of_turn()
         self.coordinator.flush(now)
 
     def take_effects(self) -> list[Effect]:

@@ -477,6 +477,36 @@ def test_a_restarted_node_counts_its_lives_and_never_repeats_a_version() -> None
     assert node.ready()
 
 
+def test_a_node_alone_that_was_killed_serves_again_within_a_second() -> None:
+    pump = Pump(1)
+    pump.run(20.0)
+    pump.kill("n1")
+    pump.run(0.2)
+    assert pump.boot("n1").ready(), "an idle node leaves nothing to wait for"
+    pump.submit("n1", Write((b"k",), (b"1",)))
+    last = pump.nodes["n1"].clock.next(pump.now)
+    pump.kill("n1")
+    node = pump.boot("n1")
+    assert not node.ready()
+    pump.run(1.25)
+    assert node.ready()
+    assert isinstance(pump.submit("n1", Write((b"k",), (b"2",))), Done)
+    assert node.clock.next(pump.now).hlc > last.hlc
+
+
+def test_a_node_that_lost_its_records_does_not_wait_either() -> None:
+    pump = Pump(3, down_grace_s=1000.0)
+    pump.submit("n1", Write((b"k",), (b"1",)))
+    pump.kill("n1")
+    pump.disks["n1"].clear()
+    pump.run(1.0)
+    node = pump.boot("n1")
+    pump.run(0.6)
+    assert node.clock.may_coordinate(pump.now)
+    pump.run(5.0)
+    assert node.ready()
+
+
 def test_admin_verbs_check_their_arguments() -> None:
     pump = Pump(3)
     located = pump.admin("n1", "locate", key=b"a")
