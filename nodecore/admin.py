@@ -20,6 +20,7 @@ from nodecore.ids import NodeId, Now
 from nodecore.limits import EVENTS_KEPT, KEY_BYTES_MAX
 from nodecore.node_changes import preview_change
 from nodecore.node_faults import fault_add, fault_heal, fault_list, fault_remove, fault_renew
+from nodecore.node_recovery import recover
 from nodecore.requests import Done, Failed, Flush, Outcome
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ Verb: TypeAlias = Callable[["Node", Arguments, OnOutcome, Now], Outcome | None]
 
 class BadArgument(ValueError):  # noqa: N818 - the name says what it is
     """An argument is missing or wrong; the text names it."""
+
+
+OPERATOR_VERBS: Final = frozenset({"change.recover"})
+"""Verbs that a person must mean: peers can't pass them on."""
 
 
 def run_verb(
@@ -215,6 +220,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "change.cancel": _change_cancel,
     "change.leave": _change_leave,
     "change.preview": _preview,
+    "change.recover": recover,
     "change.remove": _change_remove,
     "change.status": _change_status,
     "cluster.breakers": _cluster_breakers,

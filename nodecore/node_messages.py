@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from nodecore.admin import OPERATOR_VERBS
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
 from nodecore.requests import Done, Failed, Outcome
@@ -71,6 +72,9 @@ def on_control(node: Node, peer: NodeId, stream: int, message: Message, now: Now
 def _on_admin(node: Node, peer: NodeId, stream: int, message: Admin, now: Now) -> None:
     answer = partial(_answer_admin, node, peer, stream)
     arguments = message.arguments
+    if message.verb in OPERATOR_VERBS:
+        answer(Failed(Code.REFUSED, f"{message.verb} is taken from operators alone"), now)
+        return
     if not isinstance(arguments, dict):
         answer(Failed(Code.BAD_REQUEST, "arguments must be a table"), now)
         return
