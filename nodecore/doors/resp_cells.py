@@ -91,3 +91,36 @@ class Cell:
     def forget(self) -> None:
         """The connection is gone: outcomes that still come are dropped."""
         self._owner = None
+
+
+@final
+class KeysInFlight:
+    """Which keys unanswered commands of one connection read and write."""
+
+    __slots__ = ("_reading", "_writing")
+
+    def __init__(self) -> None:
+        self._reading: dict[bytes, int] = {}
+        self._writing: dict[bytes, int] = {}
+
+    def add(self, cell: Cell) -> None:
+        """A cell waits for its outcomes."""
+        touched = self._writing if cell.writes else self._reading
+        for key in cell.keys:
+            touched[key] = touched.get(key, 0) + 1
+
+    def remove(self, cell: Cell) -> None:
+        """A cell that was added has its reply."""
+        touched = self._writing if cell.writes else self._reading
+        for key in cell.keys:
+            left = touched[key] - 1
+            if left:
+                touched[key] = left
+            else:
+                del touched[key]
+
+    def conflict(self, keys: Sequence[bytes], writes: bool) -> bool:
+        """Whether a command on these keys must wait for unanswered ones."""
+        if self._writing and not self._writing.keys().isdisjoint(keys):
+            return True
+        return writes and bool(self._reading) and not self._reading.keys().isdisjoint(keys)

@@ -29,7 +29,7 @@ from nodecore.doors.resp_cells import Finish
 from nodecore.doors.resp_connection import Connection, Transaction
 from nodecore.doors.resp_execution import render
 from nodecore.doors.resp_writer import OK, Encoder, error
-from nodecore.ids import Now
+from nodecore.ids import Now, Version
 from nodecore.requests import Done, Outcome, Value
 
 
@@ -73,6 +73,15 @@ def look_up(arguments: Arguments) -> Command:
     return command
 
 
+def run_end(commands: Sequence[Arguments], first: int, count_max: int) -> int:
+    """Where the run of commands with the name and length of the first one ends."""
+    name, length = commands[first][0], len(commands[first])
+    end, last = first + 1, min(len(commands), first + count_max)
+    while end < last and commands[end][0] == name and len(commands[end]) == length:
+        end += 1
+    return end
+
+
 def enqueue(transaction: Transaction, command: Command, arguments: Arguments) -> None:
     """Queue a command after MULTI.
 
@@ -113,7 +122,7 @@ def finish_sets(count: int, outcomes: Sequence[Outcome], _: Now) -> bytes:
     if not isinstance(outcome, Done):
         return failure(outcome) * count
     assert isinstance(outcome.result, list)
-    if all(isinstance(entry, tuple) for entry in outcome.result):
+    if {Version}.issuperset(map(type, outcome.result)):
         return OK * count
     return b"".join(
         [OK if isinstance(entry, tuple) else failure(entry) for entry in outcome.result]

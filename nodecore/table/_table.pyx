@@ -658,6 +658,43 @@ cdef class CompiledTable:
                 return at + 14
         return -1
 
+    def plain_run(self, data, Py_ssize_t start, Py_ssize_t keys_max):
+        if not PyBytes_CheckExact(data):
+            raise TypeError("data must be bytes")
+        cdef const char* text = PyBytes_AS_STRING(data)
+        cdef const char* name
+        cdef Py_ssize_t end = PyBytes_GET_SIZE(data), at = start, key, key_bytes, value, value_bytes
+        cdef list keys = [], values = []
+        cdef bint sets = False
+        if start < 0:
+            raise ValueError(f"start must not be negative: {start}")
+        while PyList_GET_SIZE(keys) < keys_max and end - at >= 14:
+            name = text + at + 8
+            if (
+                text[at] != 42 or memcmp(text + at + 2, b"\r\n$3\r\n", 6) != 0
+                or name[1] & 0xDF != 69 or name[2] & 0xDF != 84 or name[3] != 13 or name[4] != 10
+            ):
+                break
+            if at == start:
+                sets = text[at + 1] == 51
+            if text[at + 1] != (51 if sets else 50) or name[0] & 0xDF != (83 if sets else 71):
+                break
+            key = at + 13
+            key_bytes = bulk_length(text, &key, end, KEY_MAX)
+            if key_bytes < 0:
+                break
+            if sets:
+                value = key + key_bytes + 2
+                value_bytes = bulk_length(text, &value, end, VALUE_MAX)
+                if value_bytes < 0:
+                    break
+                PyList_Append(values, PyBytes_FromStringAndSize(text + value, value_bytes))
+                at = value + value_bytes + 2
+            else:
+                at = key + key_bytes + 2
+            PyList_Append(keys, PyBytes_FromStringAndSize(text + key, key_bytes))
+        return keys, values if sets and keys else None, at
+
     def serve(self, data, int64_t now_ms, nil):
         if not PyBytes_CheckExact(data) or not PyBytes_CheckExact(nil):
             raise TypeError("data and nil must be bytes")

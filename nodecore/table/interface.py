@@ -241,6 +241,19 @@ class Table(Protocol):
     def readmit(self, key: bytes, entry: Entry) -> bool:
         """Let an entry be served if the guard allows its key; returns whether it is now inside."""
 
+    def plain_run(
+        self, data: bytes, start: int, keys_max: int
+    ) -> tuple[list[bytes], list[bytes] | None, int]:
+        """The run of plain GETs, or of plain SETs, that begins at ``start``; changes nothing.
+
+        Recognises exactly the commands that ``serve`` does. Returns (keys, values or None for GETs,
+        offset behind the run); no keys when another command, or half of one, is there.
+
+        Raises:
+            TypeError: ``data`` is not bytes.
+            ValueError: ``start`` is negative.
+        """
+
     def serve(self, data: bytes, now_ms: int, nil: bytes) -> tuple[bytes, int]:
         """Answer complete plain commands at the front of ``data``: GET key; SET key value where inline
         writes are allowed; PING without argument.

@@ -57,3 +57,26 @@ def parse(data: bytes, start: int) -> PlainCommand | None:
         return PlainCommand(data[header.end() : key_end - 2], data[key_end:end], end)
     header = _PING.match(data, start)
     return None if header is None else PlainCommand(None, None, header.end())
+
+
+def plain_run(
+    data: bytes, start: int, keys_max: int
+) -> tuple[list[bytes], list[bytes] | None, int]:
+    """See ``Table.plain_run``."""
+    if type(data) is not bytes:
+        raise TypeError("data must be bytes")
+    if start < 0:
+        raise ValueError(f"start must not be negative: {start}")
+    keys: list[bytes] = []
+    values: list[bytes] = []
+    sets = data[start + 1 : start + 2] == b"3"
+    at = start
+    while len(keys) < keys_max:
+        command = parse(data, at)
+        if command is None or command.key is None or (command.reply is not None) is not sets:
+            break
+        keys.append(command.key)
+        if command.reply is not None:
+            values.append(command.reply[command.reply.index(b"\n") + 1 : -2])
+        at = command.end
+    return keys, values if sets and keys else None, at

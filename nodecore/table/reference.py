@@ -23,7 +23,7 @@ from nodecore.table.interface import (
     Entry,
     Kind,
 )
-from nodecore.table.plain_commands import PlainCommand, parse
+from nodecore.table.plain_commands import PlainCommand, parse, plain_run
 from nodecore.table.reference_entry import NIL_REPLY, ReferenceEntry, gone
 from nodecore.table.tie import tie_wins
 
@@ -275,6 +275,11 @@ class ReferenceTable:
     def _servable(self, entry: ReferenceEntry) -> bool:
         inside = self._generation > 0 and entry.generation == self._generation
         return inside and self._guard_open and self._flags[entry.slot] != 0
+
+    def plain_run(
+        self, data: bytes, start: int, keys_max: int
+    ) -> tuple[list[bytes], list[bytes] | None, int]:
+        return plain_run(data, start, keys_max)
 
     def serve(self, data: bytes, now_ms: int, nil: bytes) -> tuple[bytes, int]:
         if type(data) is not bytes or type(nil) is not bytes:

@@ -181,11 +181,7 @@ class Poller:
             timeout_s: how long the whole thread may sleep until something is ready.
             on_awake: called after that sleep, before anything is handled: to read the clock.
         """
-        if timeout_s and self._deadlines:
-            timeout_s = min(timeout_s, max(0.0, self._deadlines[0][0] - self.clock_s()))
-        ready = self._poll(timeout_s, limits.EVENTS_PER_TURN)
-        if on_awake is not None:
-            on_awake()
+        ready = self._await_ready(timeout_s, on_awake)
         connections = self._connections
         bytes_in = 0
         self._turning = True
@@ -227,6 +223,16 @@ class Poller:
         if self._retired:
             handled += self._bury()
         return handled
+
+    def _await_ready(
+        self, timeout_s: float, on_awake: Callable[[], None] | None
+    ) -> list[tuple[int, int]]:
+        if timeout_s and self._deadlines:
+            timeout_s = min(timeout_s, max(0.0, self._deadlines[0][0] - self.clock_s()))
+        ready = self._poll(timeout_s, limits.EVENTS_PER_TURN)
+        if on_awake is not None:
+            on_awake()
+        return ready
 
     def _close_discarded(self) -> None:
         discarded, self._discarded = self._discarded, []

@@ -135,6 +135,11 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(lambda n: lambda t: setattr(t, "inline_bytes_max", n), st.integers(0, 3000)),
     st.builds(lambda ks: lambda t: t.slots_of(ks), st.lists(keys, max_size=4)),
     st.builds(lambda ks: lambda t: t.split(ks, bytes([0, 2]) * (SLOTS_COUNT // 2)), st.lists(keys, max_size=4)),
+    st.builds(
+        lambda data, at, most: lambda t: t.plain_run(data, at, most),
+        streams(), st.sampled_from([0, 0, 0, 1, 30, -1]), st.integers(0, 4),
+    ),
+    st.builds(lambda: lambda t: t.plain_run("GET", 0, 1)),
     st.builds(lambda: lambda t: t.multi_put([b"a"], [], 1, 1, 0)),
     st.builds(lambda: lambda t: t.multi_get(["a"], 1)),
     st.builds(lambda: lambda t: t.multi_put(["a"], [b""], 1, 1, 0)),
@@ -185,6 +190,28 @@ def test_byte_streams_are_consumed_alike(chunks: list[bytes], flags: int, now_ms
         assert answer == reference.serve(pending, now_ms, b"$-1\r\n")
         pending = pending[answer[1] :]
     assert table_state(compiled) == table_state(reference)
+
+
+@settings(max_examples=300, deadline=None)
+@given(streams(), st.integers(0, 40), st.integers(1, 5))
+def test_runs_are_cut_alike(data: bytes, start: int, keys_max: int) -> None:
+    answers = [
+        make_table(choice).plain_run(data, start, keys_max) for choice in ("compiled", "reference")
+    ]
+    assert answers[0] == answers[1]
+
+
+def test_a_run_ends_where_another_command_begins() -> None:
+    sets = command(b"SET", b"a", b"1") + command(b"set", b"b", b"")
+    data = sets + command(b"GET", b"a") + command(b"PING")
+    for choice in ("compiled", "reference"):
+        table = make_table(choice)
+        assert table.plain_run(data, 0, 9) == ([b"a", b"b"], [b"1", b""], len(sets))
+        assert table.plain_run(data, 0, 1) == ([b"a"], [b"1"], len(command(b"SET", b"a", b"1")))
+        keys, values, end = table.plain_run(data, len(sets), 9)
+        assert (keys, values) == ([b"a"], None)
+        assert table.plain_run(data, end, 9) == ([], None, end)
+        assert table.plain_run(sets[:-1], 0, 9)[2] == len(command(b"SET", b"a", b"1"))
 
 
 def test_a_million_bytes_of_replies_end_the_turn() -> None:
