@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from nodecore.requests import Done
 from nodecore.simulation.checkers import LAG_AFTER_CRASH_S
+from nodecore.simulation.returning import RETURNING
 from nodecore.simulation.run import Expectations, Run
 
 Trace: TypeAlias = "Callable[[str], None] | None"
@@ -351,5 +352,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         source_dies,
         pause,
         flush_while_joining,
+        *RETURNING,
     )
 }
