@@ -18,6 +18,8 @@ from transport.messages import ClientValues, ClientWritten, Message
 
 BATCH_BYTES_MAX: Final = 4 * 1024 * 1024
 """Values of one message together; a quarter of the greatest frame."""
+PLAIN_RESULTS: Final = frozenset({bytes, type(None)})
+"""Types of results that are no errors."""
 Token = TypeVar("Token")
 
 
@@ -97,7 +99,7 @@ def read_results(reply: Message, count: int) -> Sequence[bytes | ClientError | N
     values = reply.values
     if len(values) != count:
         raise Failed(Code.INTERNAL, f"{len(values)} values for {count} keys")
-    if {bytes, type(None)}.issuperset(map(type, values)):
+    if PLAIN_RESULTS.issuperset(map(type, values)):
         return values
     return [_read_result(value) for value in values]
 

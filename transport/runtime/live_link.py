@@ -49,6 +49,40 @@ class _Waiter:
 
 
 @final
+class PendingReply:
+    """A request that was sent and not answered yet."""
+
+    __slots__ = ("_link", "_name", "_stream", "_waiter")
+
+    def __init__(self, link: Link, stream: int, waiter: _Waiter, name: str) -> None:
+        self._link = link
+        self._stream = stream
+        self._waiter = waiter
+        self._name = name
+
+    async def wait(self, timeout_s: float) -> Message:
+        """The answer; to be called once. Raises like :meth:`Link.request`."""
+        waiter = self._waiter
+        try:
+            if not waiter.done.is_set():
+                with trio.move_on_after(timeout_s):
+                    await waiter.done.wait()
+        finally:
+            self.forget()
+        if waiter.error is not None:
+            raise waiter.error
+        if waiter.message is None:
+            raise RequestTimedOut(f"no answer to {self._name} within {timeout_s:g} s")
+        if isinstance(waiter.message, ErrorReply):
+            raise remote_error(waiter.message)
+        return waiter.message
+
+    def forget(self) -> None:
+        """Drop the answer if it still comes; harmless afterwards."""
+        self._link.forget_request(self._stream)
+
+
+@final
 class Link:
     """One established link. Made by :func:`open_link`."""
 
@@ -90,22 +124,21 @@ class Link:
             LinkOverloaded: too much is queued or unanswered; nothing was sent.
             LocalProtocolError: the message can't be sent on this link.
         """
+        return await self.begin(message).wait(timeout_s)
+
+    def begin(self, message: Message) -> PendingReply:
+        """Send a request now, to wait for its answer later; raises what :meth:`request` raises
+        before anything is sent.
+        """
         if len(self._waiters) >= limits.REQUESTS_IN_FLIGHT_MAX:
             raise LinkOverloaded(f"{len(self._waiters)} requests are unanswered")
         stream = self._send(message)
         waiter = self._waiters[stream] = _Waiter()
-        try:
-            with trio.move_on_after(timeout_s):
-                await waiter.done.wait()
-        finally:
-            del self._waiters[stream]
-        if waiter.error is not None:
-            raise waiter.error
-        if waiter.message is None:
-            raise RequestTimedOut(f"no answer to {type(message).__name__} within {timeout_s:g} s")
-        if isinstance(waiter.message, ErrorReply):
-            raise remote_error(waiter.message)
-        return waiter.message
+        return PendingReply(self, stream, waiter, type(message).__name__)
+
+    def forget_request(self, stream: int) -> None:
+        """For a pending reply: nobody waits for it any more."""
+        self._waiters.pop(stream, None)
 
     def notify(self, message: Message) -> None:
         """Send without an answer; raises like :meth:`request`, never ConnectionLost."""

@@ -8,15 +8,16 @@ it is idempotent; otherwise the caller gets Unknown.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, TypeAlias, final
 
 import trio
 
-from nodecore.client.batching import read_results, write_results
+from nodecore.client.batching import PLAIN_RESULTS, read_results, write_results
 from nodecore.client.errors import ClientError, Failed, Refused, Unknown, error_of
 from nodecore.client.routing import MalformedRoutes, Router, Routes
-from nodecore.client.runtime.pool import Pool
+from nodecore.client.runtime.pool import Flight, Pool
 from nodecore.errors import Code
 from nodecore.limits import BATCH_KEYS_MAX
 from nodecore.replication.wire import MalformedPlain, outcome_from_plain, request_to_plain
@@ -44,6 +45,47 @@ ATTEMPT_TIMEOUT_S: Final = 2.5
 Results: TypeAlias = Sequence[bytes | ClientError | None]
 MakeMessage: TypeAlias = Callable[[Sequence[int]], Message]
 ReadReply: TypeAlias = Callable[[Message, int], Results]
+
+
+@final
+class _Spread:
+    """Results of one call as they come in."""
+
+    __slots__ = ("again", "results", "unsure")
+
+    def __init__(self, count: int) -> None:
+        self.results: list[bytes | ClientError | None] = [None] * count
+        self.again: list[int] = []
+        """Positions that are worth another try."""
+        self.unsure: dict[int, None] = {}
+        """Positions that may have happened."""
+
+    def put(self, indexes: Sequence[int], found: Results) -> None:
+        """Take what one node answered."""
+        results = self.results
+        if PLAIN_RESULTS.issuperset(map(type, found)):
+            if len(indexes) == len(results):
+                results[:] = found
+                return
+            for index, result in zip(indexes, found, strict=True):
+                results[index] = result
+            return
+        for index, result in zip(indexes, found, strict=True):
+            results[index] = result
+            if isinstance(result, ClientError):
+                self._note(index, result)
+
+    def fail(self, indexes: Sequence[int], error: ClientError) -> None:
+        """One node's part failed as a whole."""
+        for index in indexes:
+            self.results[index] = error
+            self._note(index, error)
+
+    def _note(self, index: int, error: ClientError) -> None:
+        if not isinstance(error, Refused):
+            self.again.append(index)
+            if isinstance(error, Unknown):
+                self.unsure[index] = None
 
 
 @final
@@ -108,7 +150,7 @@ class Calls:
         def message(indexes: Sequence[int]) -> Message:
             if len(indexes) == len(keys):
                 return ClientGet(list(keys), int(level))
-            return ClientGet([keys[index] for index in indexes], int(level))
+            return ClientGet(list(map(keys.__getitem__, indexes)), int(level))
 
         return await self._spread(keys, message, read_results, timeout_s, writes=False)
 
@@ -123,8 +165,8 @@ class Calls:
         """Per key None, or why it failed. Blind writes are idempotent: they are repeated."""
 
         def message(indexes: Sequence[int]) -> Message:
-            chosen = [keys[index] for index in indexes]
-            return ClientSet(chosen, [values[index] for index in indexes], expires_ms, int(level))
+            chosen = list(map(keys.__getitem__, indexes))
+            return ClientSet(chosen, list(map(values.__getitem__, indexes)), expires_ms, int(level))
 
         return await self._spread(keys, message, write_results, timeout_s, writes=True)
 
@@ -138,40 +180,18 @@ class Calls:
         writes: bool,
     ) -> Results:
         deadline_s = trio.current_time() + timeout_s
-        results: list[bytes | ClientError | None] = [None] * len(keys)
-        unsure: set[int] = set()
+        spread = _Spread(len(keys))
+        results, unsure = spread.results, spread.unsure
         remaining: Sequence[int] = range(len(keys))
         for attempt in range(ATTEMPTS_MAX):
             if attempt and not await self._pause(attempt, deadline_s):
                 break
-            subset = keys if len(remaining) == len(keys) else [keys[i] for i in remaining]
-            groups = self.router.group(subset, trio.current_time())
-            jobs = [
-                (node, [remaining[i] for i in positions[at : at + BATCH_KEYS_MAX]])
-                for node, positions in groups
-                for at in range(0, len(positions), BATCH_KEYS_MAX)
-            ]
-            again: list[int] = []
-
-            async def run(node: str, indexes: Sequence[int], again: list[int] = again) -> None:
-                left_s = min(ATTEMPT_TIMEOUT_S, deadline_s - trio.current_time())
-                found = await self._ask(node, message(indexes), read_reply, len(indexes), left_s)
-                for index, result in zip(indexes, found, strict=True):
-                    results[index] = result
-                    if isinstance(result, ClientError) and not isinstance(result, Refused):
-                        again.append(index)
-                        if isinstance(result, Unknown):
-                            unsure.add(index)
-
-            if len(jobs) == 1:
-                await run(*jobs[0])
-            else:
-                async with trio.open_nursery() as nursery:
-                    for node, indexes in jobs:
-                        nursery.start_soon(run, node, indexes)
-            if not again:
+            jobs = self._jobs(keys, remaining)
+            left_s = min(ATTEMPT_TIMEOUT_S, deadline_s - trio.current_time())
+            await self._run_jobs(jobs, message, read_reply, spread, left_s)
+            if not spread.again:
                 break
-            remaining = sorted(again)
+            remaining, spread.again = sorted(spread.again), []
             self.refresh_wanted.set()
         if writes:
             for index in sorted(unsure):
@@ -182,19 +202,84 @@ class Calls:
                     )
         return results
 
-    async def _ask(
-        self, node: str, message: Message, read_reply: ReadReply, count: int, timeout_s: float
-    ) -> Results:
+    def _jobs(
+        self, keys: Sequence[bytes], remaining: Sequence[int]
+    ) -> list[tuple[str, Sequence[int]]]:
+        """Nodes and the positions that each of them should answer, within the bounds of a message."""
+        whole = len(remaining) == len(keys)
+        subset = keys if whole else [keys[index] for index in remaining]
+        return [
+            (node, chosen if whole else [remaining[index] for index in chosen])
+            for node, positions in self.router.group(subset, trio.current_time())
+            for at in range(0, len(positions), BATCH_KEYS_MAX)
+            for chosen in (positions[at : at + BATCH_KEYS_MAX],)
+        ]
+
+    async def _run_jobs(
+        self,
+        jobs: Sequence[tuple[str, Sequence[int]]],
+        message: MakeMessage,
+        read_reply: ReadReply,
+        spread: _Spread,
+        timeout_s: float,
+    ) -> None:
+        """Ask all nodes at once. Open links need no task of their own: all requests leave, then the
+        answers are awaited one after another.
+        """
         if timeout_s <= 0:
-            return [Failed(Code.TIMED_OUT, "no time was left")] * count
+            for _node, indexes in jobs:
+                spread.fail(indexes, Failed(Code.TIMED_OUT, "no time was left"))
+            return
+        until_s = trio.current_time() + timeout_s
+        begun: list[tuple[str, Sequence[int], Flight]] = []
+        unopened: list[tuple[str, Sequence[int], Message]] = []
+        for node, indexes in jobs:
+            request = message(indexes)
+            try:
+                flight = self._pool.begin(self.router.address(node), request)
+            except TransportError as error:
+                spread.fail(indexes, self._translate(node, error))
+                continue
+            if flight is None:
+                unopened.append((node, indexes, request))
+            else:
+                begun.append((node, indexes, flight))
+
+        async def collect() -> None:
+            for node, indexes, flight in begun:
+                wait = partial(flight.wait, max(0.0, until_s - trio.current_time()))
+                await self._take(node, indexes, wait, read_reply, spread)
+
         try:
-            reply = await self._pool.request(self.router.address(node), message, timeout_s)
+            if not unopened:
+                await collect()
+                return
+            async with trio.open_nursery() as nursery:
+                for node, indexes, request in unopened:
+                    ask = partial(self._pool.request, self.router.address(node), request, timeout_s)
+                    nursery.start_soon(self._take, node, indexes, ask, read_reply, spread)
+                await collect()
+        finally:
+            for _node, _indexes, flight in begun:
+                flight.forget()
+
+    async def _take(
+        self,
+        node: str,
+        indexes: Sequence[int],
+        answer: Callable[[], Awaitable[Message]],
+        read_reply: ReadReply,
+        spread: _Spread,
+    ) -> None:
+        """Wait for one node's answer and put its results in their places."""
+        try:
+            reply = await answer()
             self._observe(node, reply)
-            return read_reply(reply, count)
+            spread.put(indexes, read_reply(reply, len(indexes)))
         except ClientError as error:
-            return [error] * count
+            spread.fail(indexes, error)
         except TransportError as error:
-            return [self._translate(node, error)] * count
+            spread.fail(indexes, self._translate(node, error))
 
     async def _pause(self, attempt: int, deadline_s: float) -> bool:
         """Wait before another try; False when no time is left."""

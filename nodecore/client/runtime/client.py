@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, cast, final
 
 import trio
 
 from nodecore import limits
-from nodecore.client.batching import Batch, Batches
+from nodecore.client.batching import PLAIN_RESULTS, Batch, Batches
 from nodecore.client.errors import ClientError, Failed, Refused, Unknown
 from nodecore.client.routing import Router
 from nodecore.client.runtime.calls import Calls
@@ -54,6 +54,26 @@ def _value(value: Text) -> bytes:
     if len(encoded) > limits.VALUE_BYTES_MAX:
         raise Refused(Code.VALUE_TOO_LARGE, f"value exceeds {limits.VALUE_BYTES_MAX} bytes")
     return encoded
+
+
+def _keys(keys: Iterable[Text]) -> list[bytes]:
+    """Many keys at once: what is plain bytes already is only measured."""
+    listed = list(keys)
+    if {bytes}.issuperset(map(type, listed)):
+        plain = cast("list[bytes]", listed)
+        if max(map(len, plain), default=0) <= limits.KEY_BYTES_MAX:
+            return plain
+    return [_key(key) for key in listed]
+
+
+def _values(values: Iterable[Text]) -> list[bytes]:
+    """Many values at once."""
+    listed = list(values)
+    if {bytes}.issuperset(map(type, listed)):
+        plain = cast("list[bytes]", listed)
+        if max(map(len, plain), default=0) <= limits.VALUE_BYTES_MAX:
+            return plain
+    return [_value(value) for value in listed]
 
 
 def _level(consistency: str) -> Level:
@@ -196,13 +216,10 @@ class Client:
         timeout_s: float = TIMEOUT_S,
     ) -> list[bytes | None]:
         """The values of keys, in their order. Raises when any of them could not be read."""
-        encoded = [_key(key) for key in keys]
-        values: list[bytes | None] = []
-        for value in await self._calls.read(encoded, _level(consistency), timeout_s):
-            if isinstance(value, ClientError):
-                raise value
-            values.append(value)
-        return values
+        results = await self._calls.read(_keys(keys), _level(consistency), timeout_s)
+        if not PLAIN_RESULTS.issuperset(map(type, results)):
+            raise next(result for result in results if isinstance(result, ClientError))
+        return cast("list[bytes | None]", results)
 
     async def get_entry(
         self, key: Text, *, consistency: str = "default", timeout_s: float = TIMEOUT_S
@@ -247,13 +264,12 @@ class Client:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         """Write keys. Raises the gravest failure: then some may be written."""
-        keys = [_key(key) for key in entries]
-        values = [_value(value) for value in entries.values()]
+        keys, values = _keys(entries), _values(entries.values())
         results = await self._calls.write(
             keys, values, _expires_ms(ttl_s), _level(consistency), timeout_s
         )
-        errors = [result for result in results if isinstance(result, ClientError)]
-        if errors:
+        if not PLAIN_RESULTS.issuperset(map(type, results)):
+            errors = [result for result in results if isinstance(result, ClientError)]
             raise next((error for error in errors if isinstance(error, Unknown)), errors[0])
 
     async def _update(

@@ -15,11 +15,21 @@ from transport.errors import ConnectFailed, LinkOverloaded, RemoteError, Transpo
 from transport.messages import Message
 
 
+class Pending(Protocol):
+    """A request that was sent, see :class:`transport.runtime.live_link.PendingReply`."""
+
+    async def wait(self, timeout_s: float) -> Message:
+        """The answer; raises TransportError."""
+
+    def forget(self) -> None:
+        """Drop the answer if it still comes; harmless afterwards."""
+
+
 class NodeLink(Protocol):
     """What the client needs of a link, see :class:`transport.runtime.link.Link`."""
 
-    async def request(self, message: Message, timeout_s: float) -> Message:
-        """Send and wait for the answer; raises TransportError."""
+    def begin(self, message: Message) -> Pending:
+        """Send; raises TransportError."""
 
 
 Dial: TypeAlias = Callable[[str], AbstractAsyncContextManager[NodeLink]]
@@ -37,6 +47,36 @@ class _Slot:
         self.ended = trio.Event()
         self.link: NodeLink | None = None
         self.error: TransportError | None = None
+
+
+@final
+class Flight:
+    """A request to one node; a link that fails it is not used again."""
+
+    __slots__ = ("_address", "_pending", "_pool", "_slot")
+
+    def __init__(self, pool: Pool, address: str, slot: _Slot, message: Message) -> None:
+        self._pool = pool
+        self._address = address
+        self._slot = slot
+        assert slot.link is not None
+        try:
+            self._pending = slot.link.begin(message)
+        except TransportError as error:
+            pool.blame(address, slot, error)
+            raise
+
+    async def wait(self, timeout_s: float) -> Message:
+        """The answer; raises TransportError."""
+        try:
+            return await self._pending.wait(timeout_s)
+        except TransportError as error:
+            self._pool.blame(self._address, self._slot, error)
+            raise
+
+    def forget(self) -> None:
+        """Drop the answer if it still comes."""
+        self._pending.forget()
 
 
 @final
@@ -66,12 +106,24 @@ class Pool:
             raise slot.error
         if slot.link is None:
             raise ConnectFailed(f"no link to {address} within {timeout_s:g} s")
-        try:
-            return await slot.link.request(message, max(0.0, deadline_s - trio.current_time()))
-        except TransportError as error:
-            if not _answered(error):
-                self._drop(address, slot)
-            raise
+        flight = Flight(self, address, slot, message)
+        return await flight.wait(max(0.0, deadline_s - trio.current_time()))
+
+    def begin(self, address: str, message: Message) -> Flight | None:
+        """Send now and wait later; None while the link is not open.
+
+        Raises:
+            TransportError: it can't be sent.
+        """
+        slot = self._slots.get(address)
+        if slot is None or slot.link is None:
+            return None
+        return Flight(self, address, slot, message)
+
+    def blame(self, address: str, slot: _Slot, error: TransportError) -> None:
+        """A request failed: unless it was answered, the link is dropped."""
+        if not _answered(error):
+            self._drop(address, slot)
 
     def _drop(self, address: str, slot: _Slot) -> None:
         if self._slots.get(address) is slot:

@@ -39,6 +39,18 @@ class Cluster:
         return sum(isinstance(message, kind) for _, message in self.received)
 
 
+class FakePending:
+    def __init__(self, link: MemoryLink, message: Message) -> None:
+        self._link = link
+        self._message = message
+
+    async def wait(self, timeout_s: float) -> Message:
+        return await self._link.request(self._message)
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+
 class MemoryLink:
     def __init__(self, cluster: Cluster, address: str) -> None:
         self._cluster = cluster
@@ -50,7 +62,10 @@ class MemoryLink:
         self._replies.append(message)
         return b""
 
-    async def request(self, message: Message, timeout_s: float) -> Message:
+    def begin(self, message: Message) -> FakePending:
+        return FakePending(self, message)
+
+    async def request(self, message: Message) -> Message:
         cluster = self._cluster
         await trio.lowlevel.checkpoint()
         if self._address in cluster.down:
