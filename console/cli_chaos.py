@@ -1,7 +1,8 @@
-"""``ringdeck chaos``: process and link faults on a running cluster.
+"""``ringdeck chaos``: faults of processes, links, disks and clocks on a running cluster.
 
-Link faults end by themselves (60 s unless told otherwise); ``--for forever`` must be typed. A node's
-name as the target means everything that reaches it; ``CALLER->CALLEE`` means one link.
+All but those of processes end by themselves (60 s unless told otherwise); ``--for forever`` must be
+typed. A node's name as the target of a link fault means everything that reaches it;
+``CALLER->CALLEE`` means one link. Disks and clocks are named by their node, ``n3`` or ``n3:disk``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ app = typer.Typer(no_args_is_help=True, help="Break a running cluster on purpose
 Nodes = Annotated[list[str], typer.Argument(help="Which nodes.", metavar="NODE...")]
 Target = Annotated[
     str, typer.Argument(help="A node, or CALLER->CALLEE (client and * allowed).", metavar="TARGET")
+]
+Part = Annotated[
+    str, typer.Argument(help="Whose: a node, or NODE:disk, NODE:clock.", metavar="NODE")
 ]
 For = Annotated[str, typer.Option("--for", help="How long: 60s, 2m, 500ms, forever.")]
 Control = Annotated[
@@ -257,6 +261,72 @@ def corrupt(
     _link(name, "corrupt", target, {"rate": rate}, (for_, control, stream, toxicity))
 
 
+def _part(name: str, kind: str, target: str, attributes: Mapping[str, float], for_: str) -> None:
+    """A fault of a node's own disk or clock."""
+    _link(name, kind, target, attributes, (for_, False, "down", 1.0))
+
+
+@app.command()
+def bitflip(
+    target: Part,
+    rate: Annotated[float, typer.Option(help="Share of reads, 0 to 1.", min=0, max=1)] = 0.001,
+    name: Name = "default",
+    for_: For = "60s",
+) -> None:
+    """Flip a bit in what is read from a disk; checksums must catch it."""
+    _part(name, "bitflip", target, {"rate": rate}, for_)
+
+
+@app.command()
+def eio(
+    target: Part,
+    rate: Annotated[float, typer.Option(help="Share of writes, 0 to 1.", min=0, max=1)] = 1.0,
+    name: Name = "default",
+    for_: For = "60s",
+) -> None:
+    """Fail writes to a disk; a node that can't keep its records stops."""
+    _part(name, "eio", target, {"rate": rate}, for_)
+
+
+@app.command()
+def enospc(target: Part, name: Name = "default", for_: For = "60s") -> None:
+    """Fill a disk: every write fails; a node that can't keep its records stops."""
+    _part(name, "enospc", target, {}, for_)
+
+
+@app.command("slow_fsync")
+def slow_fsync(
+    target: Part,
+    delay: Annotated[float, typer.Option(help="Milliseconds.", min=0)] = 500.0,
+    name: Name = "default",
+    for_: For = "60s",
+) -> None:
+    """Let a node wait for its disk at every record."""
+    _part(name, "slow_fsync", target, {"delay": delay}, for_)
+
+
+@app.command()
+def skew(
+    target: Part,
+    offset: Annotated[float, typer.Option(help="Milliseconds, plus or minus.")] = 400.0,
+    name: Name = "default",
+    for_: For = "60s",
+) -> None:
+    """Let a node's wall clock be off."""
+    _part(name, "skew", target, {"offset": offset}, for_)
+
+
+@app.command()
+def jump(
+    target: Part,
+    offset: Annotated[float, typer.Option(help="Milliseconds, plus or minus.")] = 1000.0,
+    name: Name = "default",
+    for_: For = "60s",
+) -> None:
+    """Let a node's wall clock jump; it jumps back when the fault ends."""
+    _part(name, "jump", target, {"offset": offset}, for_)
+
+
 @app.command()
 def heal(name: Name = "default", json_: Json = False) -> None:
     """Lift every fault, resume what is paused, restart what a fault stopped."""
@@ -272,7 +342,7 @@ def heal(name: Name = "default", json_: Json = False) -> None:
             done = await supervisor.heal(wait_s=READY_DEADLINE_S)
         lifted = await heal_links(cluster_commands.reachable(supervisor.record))
         count = sum(lifted.values())
-        return [*done, f"lifted {count} link fault{'' if count == 1 else 's'}"]
+        return [*done, f"lifted {count} fault{'' if count == 1 else 's'}"]
 
     done = run_command(run)
     if json_:

@@ -4,7 +4,7 @@ A link is ``caller->callee``. The caller's side holds the fault, because the cal
 clients hold nothing, so for ``client->node`` it is the node. ``*`` stands for every node. A bare
 node name means everything that reaches the node: ``*->NODE`` and ``client->NODE``; for ``cut`` also
 ``NODE->*``, for a node that can still call out is not cut off. ``NODE:disk`` and ``NODE:clock`` are
-the node's own.
+the node's own; a fault that only a disk or a clock can have needs no more than the node's name.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from console.errors import UsageError
+from transport.faults import KINDS
 
 CLIENT: Final = "client"
 ANY: Final = "*"
@@ -46,6 +47,9 @@ def links_of(target: str, kind: str) -> tuple[str, ...]:
     node, colon, part = target.partition(":")
     if colon and node and part in OWN_PARTS:
         return (target,)
+    own = KINDS[kind].place if kind in KINDS else ""
+    if own in OWN_PARTS and not colon and target not in ("", ANY, CLIENT):
+        return (f"{target}:{own}",)
     if colon or not target or target in (ANY, CLIENT):
         raise UsageError(f"{target!r}: expected a node, CALLER->CALLEE or NODE:disk")
     links = (f"{ANY}{ARROW}{target}", f"{CLIENT}{ARROW}{target}")

@@ -11,13 +11,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from nodecore.disk_faults import disk_fault_problem
 from nodecore.doors.session import OnOutcome
 from nodecore.effects import Emit, Severity
 from nodecore.errors import Code
 from nodecore.ids import Now
 from nodecore.requests import Done, Failed, Outcome
 from nodecore.statistics import FaultState
-from transport.faults import ActiveFault, FaultBoard, FaultRefused, InvalidFault, parse_fault
+from transport.faults import (
+    ActiveFault,
+    FaultBoard,
+    FaultRefused,
+    FaultSpec,
+    InvalidFault,
+    parse_fault,
+)
 
 if TYPE_CHECKING:
     from nodecore.node import Node
@@ -50,11 +58,14 @@ def fault_add(
         for name, value in arguments.items()
         if name not in ("id", "owner", "lease_s", "for_s")
     }
+    spec: FaultSpec | None = None
     try:
         spec = parse_fault(rest)
     except InvalidFault as invalid:
         problems += invalid.problems
-    if problems:
+    if spec is not None and (problem := disk_fault_problem(spec, node.config)):
+        problems.append(problem)
+    if spec is None or problems:
         return Failed(Code.BAD_REQUEST, "; ".join(problems))
     lease = float(lease_s) if isinstance(lease_s, int | float) else None
     end_s = None

@@ -168,7 +168,10 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
 def _counters(node: Node) -> dict[str, int]:
     """Counters that have no field of their own."""
     coordinator, store = node.coordinator, node.store.statistics()
+    process = node.recorder.process
     return {
+        "records_saved": int(process.get("records_saved", 0)),
+        "records_save_us": int(process.get("records_save_s", 0.0) * 1e6),
         **store.counters,
         **node.topology_changes.counters(),
         "partial_slots": store.partial_slots,

@@ -1,4 +1,4 @@
-"""Link faults of a running cluster: installed where they act, listed, lifted.
+"""Link, disk and clock faults of a running cluster: installed where they act, listed, lifted.
 
 One fault may be several installations (one per caller); they share its id. Installing is all or
 nothing: when a node refuses, what the others took is taken back.
@@ -27,7 +27,7 @@ FOR_MAX_S: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class FaultRequest:
-    """A link fault that somebody wants."""
+    """A fault of a link, disk or clock that somebody wants."""
 
     kind: str
     target: str
@@ -36,7 +36,7 @@ class FaultRequest:
     stream: str = "down"
     """``up``, ``down`` or ``both``; a cut is always both."""
     toxicity: float = 1.0
-    """Share of the connections that it acts on."""
+    """Share of the connections that it acts on; of no meaning on disks and clocks."""
     for_s: float | None = 60.0
     """None: until removed."""
     control: bool = False
@@ -110,7 +110,8 @@ async def add_fault(doors: Mapping[str, str], nodes: list[str], request: FaultRe
             await remove_fault({name: doors[name] for name in done}, fault_id)
         if isinstance(error, NodeRefused) and error.code == Code.CHAOS_DISABLED:
             raise UsageError(
-                f"link faults are off: {error.text}", hint="start the nodes with --enable-chaos"
+                f"link, disk and clock faults are off: {error.text}",
+                hint="start the nodes with --enable-chaos",
             ) from None
         raise
     return fault_id

@@ -172,7 +172,7 @@ class LiveCommands:
             done += await self._supervisor.heal()
         lifted = sum((await fault_commands.heal(self.doors())).values())
         if lifted:
-            done.append(f"lifted {lifted} link fault{'' if lifted == 1 else 's'}")
+            done.append(f"lifted {lifted} fault{'' if lifted == 1 else 's'}")
         if any(text.startswith("restarted") for text in done):
             done.append(MEMORY_HINT)
         return CommandResult(True, "; ".join(done) if done else "nothing to heal")

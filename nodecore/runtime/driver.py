@@ -19,6 +19,7 @@ import trio
 
 from nodecore import __version__
 from nodecore.config import NodeConfig
+from nodecore.disk_faults import DiskFaults
 from nodecore.doors.http import HttpSession
 from nodecore.doors.resp import RespDoor
 from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Severity, Stop
@@ -76,6 +77,7 @@ class Driver:
         self.clock = PipeClock(node.fault_board, rng.getrandbits(64))
         self.identity = identity
         self._records = records
+        records.on_write = DiskFaults(node.fault_board, random.Random(rng.random())).on_write
         self._log = log
         self.clients = Clients(identity.node_id, node.table, self.clock, self.now)
         self.links = PeerLinks(
@@ -253,6 +255,8 @@ class Driver:
             figures = read_process()
             self.node.note_process(
                 pid=figures.pid,
+                records_saved=self._records.saves,
+                records_save_s=self._records.save_s,
                 rss_bytes=figures.rss_bytes,
                 cpu_s=figures.cpu_s,
                 connections=totals.connections,

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import final
+
+from nodecore.disk_faults import UNDISTURBED, DiskVerdict
 
 _MAGIC = b"RDS1"
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -26,6 +30,12 @@ class RecordStore:
     """Named byte records, durable when a directory was given."""
 
     def __init__(self, data_dir: str) -> None:
+        self.on_write: Callable[[], DiskVerdict] = lambda: UNDISTURBED
+        """Asked before each write what injected faults do to it."""
+        self.saves = 0
+        """Records written."""
+        self.save_s = 0.0
+        """What writing them took."""
         self._folder = Path(data_dir) / "state" if data_dir else None
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -55,15 +65,27 @@ class RecordStore:
             return
         if not _NAME.match(name):
             raise ValueError(f"record name {name!r}")
+        started_s = time.monotonic()
+        verdict = self.on_write()
+        if verdict.error:
+            raise OSError(verdict.error, verdict.text)
+        self._replace(self._folder, name, payload)
+        if verdict.delay_s:
+            time.sleep(verdict.delay_s)
+        self.saves += 1
+        self.save_s += time.monotonic() - started_s
+
+    @staticmethod
+    def _replace(state: Path, name: str, payload: bytes) -> None:
         body = _MAGIC + zlib.crc32(payload).to_bytes(4, "big") + payload
-        temporary = self._folder / f"{name}.tmp"
+        temporary = state / f"{name}.tmp"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self._folder / f"{name}.record")
-        folder = os.open(self._folder, os.O_RDONLY)
+        temporary.replace(state / f"{name}.record")
+        folder = os.open(state, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

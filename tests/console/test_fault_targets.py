@@ -44,6 +44,10 @@ def test_a_lone_node_has_no_peers_to_slow_down() -> None:
 
 def test_a_disk_or_clock_is_the_nodes_own() -> None:
     assert links_of("n2:disk", "eio") == ("n2:disk",)
+    assert links_of("n2", "eio") == links_of("n2:disk", "eio")
+    assert links_of("n2", "skew") == ("n2:clock",)
+    with pytest.raises(UsageError):
+        links_of("*", "jump")
     assert places("n2:clock") == [("n2", "clock")]
     with pytest.raises(UsageError, match="can't be reached"):
         places("n2:clock", ["n1"])

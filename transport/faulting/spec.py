@@ -120,18 +120,20 @@ KINDS: Final[Mapping[str, Kind]] = {
     "bitflip": Kind(
         "disk", (Attribute("rate", "share", 0, 1, None),), "flips a bit in this share of the reads"
     ),
-    "eio": Kind(
-        "disk", (Attribute("rate", "share", 0, 1, 1),), "this share of the operations fails"
-    ),
+    "eio": Kind("disk", (Attribute("rate", "share", 0, 1, 1),), "this share of the writes fails"),
     "enospc": Kind("disk", (), "every write fails: the disk is full"),
-    "slow_fsync": Kind("disk", (Attribute("delay", "ms", 0, _MS, None),), "delays every fsync"),
+    "slow_fsync": Kind(
+        "disk",
+        (Attribute("delay", "ms", 0, _MS, None),),
+        "delays every fsync, and the node with it",
+    ),
     "skew": Kind(
         "clock", (Attribute("offset", "ms", -_MS, _MS, None),), "the wall clock is off by offset"
     ),
     "jump": Kind(
         "clock",
         (Attribute("offset", "ms", -_MS, _MS, None),),
-        "the wall clock jumps by offset, once, and stays",
+        "the wall clock jumps by offset, and back when the fault ends",
     ),
 }
 

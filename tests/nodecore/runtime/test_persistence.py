@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from nodecore.disk_faults import DiskVerdict
 from nodecore.runtime.persistence import CorruptRecord, RecordStore
 
 
@@ -46,3 +48,23 @@ def test_without_a_folder_nothing_is_kept() -> None:
     store = RecordStore("")
     store.save("chain", b"one")
     assert store.load() == {}
+
+
+def test_a_write_that_a_fault_fails_leaves_the_old_record(tmp_path: Path) -> None:
+    store = RecordStore(str(tmp_path))
+    store.save("chain", b"one")
+    store.on_write = lambda: DiskVerdict(error=errno.ENOSPC, text="disk full (f1)")
+    with pytest.raises(OSError, match="disk full") as raised:
+        store.save("chain", b"two")
+    assert raised.value.errno == errno.ENOSPC
+    assert RecordStore(str(tmp_path)).load() == {"chain": b"one"}
+    assert store.saves == 1
+
+
+def test_a_slow_disk_is_waited_for_and_measured(tmp_path: Path) -> None:
+    store = RecordStore(str(tmp_path))
+    store.on_write = lambda: DiskVerdict(delay_s=0.03)
+    store.save("chain", b"one")
+    assert store.save_s >= 0.03
+    assert store.saves == 1
+    assert store.load() == {"chain": b"one"}
