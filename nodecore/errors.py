@@ -48,6 +48,8 @@ class Code(IntEnum):
     NO_QUORUM = 25
     CANCELLED = 26
     NOT_A_FLOAT = 27
+    ANSWER_TOO_LARGE = 28
+    """The values that one request asks for are more than is held for it at once."""
 
     @property
     def retryable(self) -> bool:

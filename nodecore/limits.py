@@ -13,7 +13,14 @@ CONNECTIONS_MAX: Final = 1024
 OUTSTANDING_REQUESTS_MAX: Final = 1024
 """Per connection; reading stops above it until half is answered."""
 UNSENT_BYTES_MAX: Final = 1024 * 1024
-"""Per connection; reading stops above it until half is sent."""
+"""Per connection; reading, and running what was read, stops above it until half is sent."""
+CLIENTS_UNSENT_BYTES_MAX: Final = 256 * 1024 * 1024
+"""All client connections together; above it the one that holds most is cut off and counted."""
+READ_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Values of one request together: an answer that can't be held is refused, not attempted."""
+REQUEST_TIMEOUT_S: Final = 10.0
+"""A client that begins a request must finish it in this time, or keep REQUEST_BYTES_PER_S_MIN."""
+REQUEST_BYTES_PER_S_MIN: Final = 16 * 1024
 READ_BYTES_PER_TURN: Final = 64 * 1024
 EVENTS_PER_TURN: Final = 256
 TOUCHES_MAX: Final = 200_000
@@ -37,6 +44,7 @@ TOMBSTONE_S: Final = 600.0
 EVENTS_KEPT: Final = 1000
 HOT_KEYS_REPORTED: Final = 50
 
+assert READ_BYTES_MAX >= VALUE_BYTES_MAX, "a single value can always be read"
 assert TOMBSTONE_S > HINT_WINDOW_S, "a hint must never outlive the tombstone that it contradicts"
 RESP_COMMAND_BYTES_MAX: Final = 64 * 1024 * 1024
 """One command with all its arguments; only what its client has really sent is ever held."""

@@ -137,6 +137,14 @@ class Applied:
     changed: bool = True
 
 
+def value_bytes(outcome: Outcome) -> int:
+    """Payload that an outcome carries: what holding it costs."""
+    result = outcome.result if isinstance(outcome, Done) else None
+    if isinstance(result, list):
+        return sum(len(entry.value) for entry in result if isinstance(entry, Value))
+    return len(result.previous or b"") if isinstance(result, Applied) else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """It happened."""

@@ -18,6 +18,7 @@ _FINAL: Final = frozenset(
         Code.OVERFLOW,
         Code.KEY_TOO_LARGE,
         Code.VALUE_TOO_LARGE,
+        Code.ANSWER_TOO_LARGE,
         Code.REFUSED,
         Code.READ_ONLY,
         Code.WRONG_CLUSTER,

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Final, final
 
+from nodecore import limits
 from nodecore.doors.http_cache_routes import render_get
 from nodecore.doors.http_context import Call, HttpContext
 from nodecore.doors.http_parser import HttpParser, HttpProblem, HttpRequest
@@ -33,14 +34,18 @@ from nodecore.doors.routes import (
     parse_body,
     parse_query,
 )
-from nodecore.doors.session import Backend
+from nodecore.doors.session import TOO_SLOW, Backend
+from nodecore.errors import Code
 from nodecore.ids import Now
-from nodecore.requests import Level, Outcome, Read
+from nodecore.requests import Failed, Level, Outcome, Read, value_bytes
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LOOPBACK: Final = frozenset({b"127.0.0.1", b"localhost", b"[::1]"})
 _SAME_SITE: Final = frozenset({b"same-origin", b"same-site", b"none"})
 _HOSTS_KEPT: Final = 64
+_TOO_MUCH: Final = Failed(
+    Code.ANSWER_TOO_LARGE, f"the values of one batch exceed {limits.READ_BYTES_MAX} bytes"
+)
 
 
 @final
@@ -71,6 +76,7 @@ class HttpSession:
         self._wake = wake
         self._parser = HttpParser(self._on_continue)
         self._output: list[bytes] = []
+        self._output_bytes = 0
         self._requests: deque[HttpRequest] = deque()
         self._run: _Run | None = None
         self._active = False
@@ -81,12 +87,16 @@ class HttpSession:
         self.gate_open = False
         self.closing = False
         self.outstanding = 0
+        self.partial = False
+        self.held = False
+        self.stalled = False
 
     def receive(self, data: bytes, now: Now) -> None:
         """Take bytes and answer what they complete."""
         if self._ending or not data:
             return
         self._requests.extend(self._parser.parse(data))
+        self.partial = self._parser.partial
         self._work(now)
 
     def take_output(self) -> bytes:
@@ -95,7 +105,19 @@ class HttpSession:
         if not output:
             return b""
         self._output = []
+        self._output_bytes = 0
         return output[0] if len(output) == 1 else b"".join(output)
+
+    def resume(self, now: Now) -> None:
+        """Answer what waited for its output to be taken."""
+        if self.stalled:
+            self._work(now)
+
+    def time_out(self, now: Now) -> None:
+        """The request that was begun has not come to its end in time."""
+        if self._parser.problem is None:
+            self._parser.problem = HttpProblem(408, "request_timeout", TOO_SLOW)
+            self._work(now)
 
     def end(self, now: Now) -> None:
         """The connection is gone."""
@@ -115,7 +137,11 @@ class HttpSession:
         if self._active:
             return
         self._active = True
+        self.stalled = False
         while self._requests and self._run is None and not self._ending:
+            if self.held or self._output_bytes >= limits.UNSENT_BYTES_MAX:
+                self.stalled = True
+                break
             request = self._requests.popleft()
             try:
                 answer = self._answer(request, now)
@@ -130,7 +156,8 @@ class HttpSession:
         if self._ending:
             self._requests.clear()
         fatal = self._parser.problem
-        if fatal is not None and self._run is None and not self._ending:
+        waiting = self._run is not None or self._requests
+        if fatal is not None and not waiting and not self._ending:
             self._output.append(head(problem_reply(fatal), False))
             self._ending = self.closing = True
         self.outstanding = len(self._requests) + (self._run is not None)
@@ -145,7 +172,9 @@ class HttpSession:
 
     def _send(self, request: HttpRequest, reply: Reply) -> None:
         keep_alive = request.keep_alive
-        self._output.append(head(reply, keep_alive, request.method != b"HEAD"))
+        output = head(reply, keep_alive, request.method != b"HEAD")
+        self._output.append(output)
+        self._output_bytes += len(output)
         if not keep_alive:
             self._ending = self.closing = True
 
@@ -198,13 +227,14 @@ class HttpSession:
 class _Run:
     """One HTTP request whose node requests run one after another."""
 
-    __slots__ = ("_ask", "_outcomes", "_running", "_session", "request")
+    __slots__ = ("_ask", "_held_bytes", "_outcomes", "_running", "_session", "request")
 
     def __init__(self, session: HttpSession, request: HttpRequest, ask: HttpAsk) -> None:
         self._session: HttpSession | None = session
         self.request = request
         self._ask = ask
         self._outcomes: list[Outcome] = []
+        self._held_bytes = 0
         self._running = False
 
     def advance(self, now: Now) -> None:
@@ -218,14 +248,17 @@ class _Run:
         count = len(ask.requests)
         while len(outcomes) < count:
             request = ask.requests[len(outcomes)]
-            if type(request) is VerbCall:
+            outcome: Outcome | None
+            if self._held_bytes > limits.READ_BYTES_MAX and type(request) is Read:
+                outcome = _TOO_MUCH
+            elif type(request) is VerbCall:
                 outcome = backend.admin(request.verb, request.arguments, self._on_outcome, now)
             else:
                 outcome = submit(request, self._on_outcome, now)
             if outcome is None:
                 self._running = False
                 return
-            outcomes.append(outcome)
+            self._take(outcome)
         try:
             reply = ask.render(session.context, outcomes, ask.extra, now)
         except (AssertionError, AttributeError, TypeError, ValueError):
@@ -233,8 +266,12 @@ class _Run:
             reply = error_reply(500, "internal", "the node answered in an unexpected form")
         session.on_run(self, reply, now)
 
-    def _on_outcome(self, outcome: Outcome, now: Now) -> None:
+    def _take(self, outcome: Outcome) -> None:
+        self._held_bytes += value_bytes(outcome)
         self._outcomes.append(outcome)
+
+    def _on_outcome(self, outcome: Outcome, now: Now) -> None:
+        self._take(outcome)
         if not self._running:
             self.advance(now)
 

@@ -71,11 +71,12 @@ class HttpParser:
         self._body_bytes = 0
         self._in_head = True
         self._fed_in_head = 0
+        self._begun = False
 
     @property
-    def idle(self) -> bool:
-        """Whether no request is half read."""
-        return self._in_head and self._fed_in_head == 0
+    def partial(self) -> bool:
+        """Whether a request has begun and not all of it has come."""
+        return self._begun and self.problem is None
 
     def parse(self, data: bytes) -> list[HttpRequest]:
         """Take bytes, return the requests that they complete. After a problem nothing more is read."""
@@ -109,6 +110,7 @@ class HttpParser:
 
     def on_message_begin(self) -> None:
         """A request starts."""
+        self._begun = True
         self._target = b""
         self._headers = {}
         self._headers_count = self._head_bytes = 0
@@ -183,6 +185,7 @@ class HttpParser:
         )
         self._in_head = True
         self._fed_in_head = 0
+        self._begun = False
 
     def _refuse_head(self) -> None:
         if self._headers_count > limits.HTTP_HEADERS_MAX:

@@ -25,7 +25,7 @@ JSON: Final = b"application/json"
 OCTETS: Final = b"application/octet-stream"
 _REASONS: Final[Mapping[int, bytes]] = {
     200: b"OK", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found",
-    405: b"Method Not Allowed", 409: b"Conflict", 413: b"Content Too Large",
+    405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict", 413: b"Content Too Large",
     415: b"Unsupported Media Type", 417: b"Expectation Failed", 421: b"Misdirected Request",
     422: b"Unprocessable Content", 429: b"Too Many Requests",
     431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
@@ -41,6 +41,7 @@ _STATUS_OF: Final[Mapping[Code, int]] = {
     Code.NOT_A_FLOAT: 409,
     Code.KEY_TOO_LARGE: 400,
     Code.VALUE_TOO_LARGE: 413,
+    Code.ANSWER_TOO_LARGE: 413,
     Code.OVERLOADED: 429,
     Code.READ_ONLY: 403,
     Code.REFUSED: 403,

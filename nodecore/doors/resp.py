@@ -3,16 +3,19 @@
 It decides what runs when. Replies keep the order of commands. Commands on different keys may be in
 flight together; one that touches a key which an earlier unanswered command changes (or changes a
 key which one reads) waits, and *barrier* commands run alone, so a pipeline means what it would mean
-one command at a time. Runs of plain GETs, and of plain SETs, become one request to the node.
+one command at a time. Runs of plain GETs, and of plain SETs, become one request to the node; while
+nothing waits they are cut from the bytes by the table, which knows how they are spelled, and the
+parser sees only the rest.
 
 Backpressure is visible in ``outstanding``: commands in flight plus commands parsed and waiting. The
 session never drops a command that it has read, and never reads past ``OUTSTANDING_REQUESTS_MAX``
-in flight. Syntax and meaning of commands are in :mod:`nodecore.doors.commands`.
+in flight. It stops running while UNSENT_BYTES_MAX of replies wait to be taken (``stalled``), so
+that a short pipeline of GETs of large values can't fill the memory. Syntax and meaning of commands
+are in :mod:`nodecore.doors.commands`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, final
@@ -20,7 +23,7 @@ from typing import Final, final
 from nodecore import limits
 from nodecore.doors.commands.cluster import redirect
 from nodecore.doors.commands.spec import Arguments, Command, CommandError
-from nodecore.doors.resp_cells import Cell
+from nodecore.doors.resp_cells import Cell, KeysInFlight, Replies
 from nodecore.doors.resp_connection import Connection, DoorState, Transaction
 from nodecore.doors.resp_dispatch import (
     Run,
@@ -30,11 +33,12 @@ from nodecore.doors.resp_dispatch import (
     finish_sets,
     look_up,
     never,
+    run_end,
 )
 from nodecore.doors.resp_execution import Execution
 from nodecore.doors.resp_parser import RespParser
 from nodecore.doors.resp_writer import QUEUED, error
-from nodecore.doors.session import Backend
+from nodecore.doors.session import TOO_SLOW, Backend
 from nodecore.ids import Now
 from nodecore.requests import Level, Read, Request, Write
 
@@ -42,6 +46,10 @@ _GETS: Final = frozenset({b"GET", b"get"})
 _SETS: Final = frozenset({b"SET", b"set"})
 _IN_TRANSACTION: Final = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
 """Commands that MULTI does not queue."""
+_RUN_KEYS_MAX: Final = limits.READ_BYTES_MAX // (
+    limits.VALUE_BYTES_MAX + limits.KEY_BYTES_MAX + 1024
+)
+"""GETs in one request: never refused for the size of what they find."""
 _EXEC_ABORT: Final = "EXECABORT Transaction discarded because of previous errors."
 _NO_AUTH: Final = "NOAUTH Authentication required."
 
@@ -79,18 +87,20 @@ class RespSession:
         self._wake = wake
         self._parser = RespParser()
         self._parser.set_authenticated(self.connection.authenticated)
-        self._output: list[bytes] = []
-        self._queue: deque[Cell | bytes] = deque()
+        self._replies = Replies()
+        self._reply = self._replies.add
         self._commands: list[Arguments] = []
         self._next = 0
         self._flying = 0
-        self._reading: dict[bytes, int] = {}
-        self._writing: dict[bytes, int] = {}
+        self._keys = KeysInFlight()
         self._barrier = False
         self._active = False
         self._ending = False
         self.outstanding = 0
         self.closing = False
+        self.partial = False
+        self.held = False
+        self.stalled = False
         self.nil = self.connection.encoder.nil
         self.gate_open = False
         self._settle()
@@ -102,6 +112,11 @@ class RespSession:
         if self._ending or not data:
             return
         self.connection.touch(now)
+        if self._parser.idle and self._next >= len(self._commands) and self._plain:
+            data = self._run_plain(data, now)
+            if not data:
+                self._settle()
+                return
         commands = self._parser.parse(data)
         if self._next < len(self._commands):
             self._commands = self._commands[self._next :] + commands
@@ -112,18 +127,24 @@ class RespSession:
 
     def take_output(self) -> bytes:
         """Replies that are ready, in order."""
-        output = self._output
-        if not output:
-            return b""
-        self._output = []
-        return output[0] if len(output) == 1 else b"".join(output)
+        return self._replies.take()
+
+    def resume(self, now: Now) -> None:
+        """Run what waited for its output to be taken."""
+        if self.stalled:
+            self._work(now)
+
+    def time_out(self, now: Now) -> None:
+        """The command that was begun has not come to its end in time."""
+        if not self._ending:
+            self.connection.door.protocol_errors += 1
+            self._reply(error(f"ERR Protocol error: {TOO_SLOW}"))
+            self._ending = True
+            self._settle()
 
     def end(self, now: Now) -> None:
         """The connection is gone."""
-        for cell in self._queue:
-            if isinstance(cell, Cell):
-                cell.forget()
-        self._queue.clear()
+        self._replies.forget()
         self._commands = []
         self._next = 0
         self._ending = True
@@ -134,26 +155,54 @@ class RespSession:
 
     # --- running ---------------------------------------------------------------------------------
 
+    @property
+    def _plain(self) -> bool:
+        """Whether plain GETs and SETs are nothing special on this connection now."""
+        connection = self.connection
+        return (
+            connection.transaction is None and connection.authenticated and not connection.redirects
+        )
+
+    def _run_plain(self, data: bytes, now: Now) -> bytes:
+        """Run the plain commands at the front of ``data`` that need not wait; returns the rest."""
+        cut = self._backend.table.plain_run
+        at, end = 0, len(data)
+        self._active = True
+        while at < end and not (self._barrier or self.held):
+            if self._replies.ready_bytes >= limits.UNSENT_BYTES_MAX:
+                break
+            keys, values, after = cut(data, at, limits.OUTSTANDING_REQUESTS_MAX - self._flying)
+            if values is None and len(keys) > _RUN_KEYS_MAX:
+                keys, values, after = cut(data, at, _RUN_KEYS_MAX)
+            if not keys or (self._flying and self._keys.conflict(keys, values is not None)):
+                break
+            if values is None:
+                self._ask_gets(tuple(keys), now)
+            else:
+                self._ask_sets(tuple(keys), tuple(values), now)
+            at = after
+        self._active = False
+        return data[at:] if at else data
+
     def _work(self, now: Now) -> None:
         if self._active:
             return
         self._active = True
+        self.stalled = False
         commands = self._commands
         while self._next < len(commands) and not self._ending:
             if self._barrier or self._flying >= limits.OUTSTANDING_REQUESTS_MAX:
                 break
+            if self.held or self._replies.ready_bytes >= limits.UNSENT_BYTES_MAX:
+                self.stalled = True
+                break
             arguments = commands[self._next]
             name = arguments[0]
-            connection = self.connection
-            plain = (
-                connection.transaction is None
-                and connection.authenticated
-                and not connection.redirects
-            )
+            plain = self._plain
             if plain and name in _GETS and len(arguments) == 2:
-                went = self._run_gets(name, now)
+                went = self._run_gets(now)
             elif plain and name in _SETS and len(arguments) == 3:
-                went = self._run_sets(name, now)
+                went = self._run_sets(now)
             else:
                 went = self._run_one(arguments, now)
             if not went:
@@ -175,59 +224,60 @@ class RespSession:
             self._commands = []
             self._next = waiting = 0
         self.outstanding = self._flying + waiting
-        if self._ending and not self._queue:
-            self.closing = True
+        if self._ending:
+            self.stalled = False
+            self.closing = self.closing or not self._replies
         connection = self.connection
+        idle = self._parser.idle
+        self.partial = not idle
         self.gate_open = (
-            not self._queue
+            not self._replies
             and not waiting
             and not self._ending
             and connection.authenticated
             and connection.transaction is None
             and not connection.redirects
             and connection.level is Level.DEFAULT
-            and self._parser.idle
+            and idle
         )
 
-    def _reply(self, reply: bytes) -> None:
-        (self._queue or self._output).append(reply)
-
-    def _run_gets(self, name: bytes, now: Now) -> bool:
+    def _run_gets(self, now: Now) -> bool:
         """Run as many plain GETs as follow each other; False when the first has to wait."""
         commands, first = self._commands, self._next
-        end, last = first + 1, min(len(commands), first + limits.OUTSTANDING_REQUESTS_MAX)
-        while end < last and commands[end][0] == name and len(commands[end]) == 2:
-            end += 1
+        end = run_end(commands, first, _RUN_KEYS_MAX)
         keys = tuple([command[1] for command in commands[first:end]])
         if max(map(len, keys)) > limits.KEY_BYTES_MAX or (
-            self._writing and not self._writing.keys().isdisjoint(keys)
+            self._flying and self._keys.conflict(keys, False)
         ):
             return self._run_one(commands[first], now)
         self._next = end
+        self._ask_gets(keys, now)
+        return True
+
+    def _ask_gets(self, keys: tuple[bytes, ...], now: Now) -> None:
         count = len(keys)
         self._backend.count_request("get", count)
         finish = partial(finish_gets, self.connection.encoder, count)
         self._ask((Read(keys, self.connection.level),), Run(finish, keys, False, count), now)
-        return True
 
-    def _run_sets(self, name: bytes, now: Now) -> bool:
+    def _run_sets(self, now: Now) -> bool:
         """Run as many plain SETs as follow each other; False when the first has to wait."""
         commands, first = self._commands, self._next
-        end, last = first + 1, min(len(commands), first + limits.OUTSTANDING_REQUESTS_MAX)
-        while end < last and commands[end][0] == name and len(commands[end]) == 3:
-            end += 1
+        end = run_end(commands, first, limits.OUTSTANDING_REQUESTS_MAX)
         keys = tuple([command[1] for command in commands[first:end]])
         if max(map(len, keys)) > limits.KEY_BYTES_MAX or (
-            self._flying and self._conflicts(keys, True)
+            self._flying and self._keys.conflict(keys, True)
         ):
             return self._run_one(commands[first], now)
         self._next = end
+        self._ask_sets(keys, tuple([command[2] for command in commands[first:end]]), now)
+        return True
+
+    def _ask_sets(self, keys: tuple[bytes, ...], values: tuple[bytes, ...], now: Now) -> None:
         count = len(keys)
         self._backend.count_request("set", count)
-        values = tuple([command[2] for command in commands[first:end]])
         write = Write(keys, values, 0, self.connection.level)
         self._ask((write,), Run(partial(finish_sets, count), keys, True, count), now)
-        return True
 
     def _run_one(self, arguments: Arguments, now: Now) -> bool:
         """Run one command of any kind; False when it has to wait (it then stays the next one)."""
@@ -253,7 +303,7 @@ class RespSession:
             self._next += 1
             self._reply(error(str(refusal)))
             return True
-        if self._flying and (command.barrier or self._conflicts(keys, command.writes)):
+        if self._flying and (command.barrier or self._keys.conflict(keys, command.writes)):
             return False
         self._next += 1
         self._backend.count_request(command.name)
@@ -302,12 +352,6 @@ class RespSession:
 
     # --- requests in flight ----------------------------------------------------------------------
 
-    def _conflicts(self, keys: Sequence[bytes], writes: bool) -> bool:
-        """Whether these keys must wait for unanswered commands."""
-        if self._writing and not self._writing.keys().isdisjoint(keys):
-            return True
-        return writes and bool(self._reading) and not self._reading.keys().isdisjoint(keys)
-
     def _ask(self, requests: Sequence[Request], run: Run, now: Now) -> None:
         submit = self._backend.submit
         cell = Cell(self, run.finish, len(requests))
@@ -324,12 +368,10 @@ class RespSession:
             self._reply(cell.reply)
             return
         cell.queued = True
-        self._queue.append(cell)
+        self._replies.wait(cell)
         self._flying += cell.count
         self._barrier = cell.barrier
-        touched = self._writing if cell.writes else self._reading
-        for key in cell.keys:
-            touched[key] = touched.get(key, 0) + 1
+        self._keys.add(cell)
 
     def on_cell(self, cell: Cell, now: Now) -> None:
         """A reply came: send what is now at the front, run what waited for it."""
@@ -338,21 +380,8 @@ class RespSession:
         self._flying -= cell.count
         if cell.barrier:
             self._barrier = False
-        touched = self._writing if cell.writes else self._reading
-        for key in cell.keys:
-            left = touched[key] - 1
-            if left:
-                touched[key] = left
-            else:
-                del touched[key]
-        queue, output = self._queue, self._output
-        while queue:
-            head = queue[0]
-            reply = head.reply if isinstance(head, Cell) else head
-            if reply is None:
-                break
-            output.append(reply)
-            queue.popleft()
+        self._keys.remove(cell)
+        self._replies.advance()
         if not self._active:
             self._work(now)
             self._wake()

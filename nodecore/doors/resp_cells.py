@@ -7,6 +7,7 @@ its session.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, final
 
@@ -91,6 +92,63 @@ class Cell:
     def forget(self) -> None:
         """The connection is gone: outcomes that still come are dropped."""
         self._owner = None
+
+
+@final
+class Replies:
+    """What a connection still has to send: replies that are ready, behind them those that wait."""
+
+    __slots__ = ("_ready", "_waiting", "ready_bytes")
+
+    def __init__(self) -> None:
+        self._ready: list[bytes] = []
+        self._waiting: deque[Cell | bytes] = deque()
+        self.ready_bytes = 0
+        """Ready and not taken."""
+
+    def __bool__(self) -> bool:
+        """Whether a reply waits for the node."""
+        return bool(self._waiting)
+
+    def add(self, reply: bytes) -> None:
+        """The reply of the newest command."""
+        if self._waiting:
+            self._waiting.append(reply)
+        else:
+            self._ready.append(reply)
+            self.ready_bytes += len(reply)
+
+    def wait(self, cell: Cell) -> None:
+        """The place of the newest command's reply."""
+        self._waiting.append(cell)
+
+    def advance(self) -> None:
+        """A cell was filled: everything before the first that is not becomes ready."""
+        waiting, ready = self._waiting, self._ready
+        while waiting:
+            head = waiting[0]
+            reply = head.reply if isinstance(head, Cell) else head
+            if reply is None:
+                return
+            ready.append(reply)
+            self.ready_bytes += len(reply)
+            waiting.popleft()
+
+    def take(self) -> bytes:
+        """Everything ready."""
+        ready = self._ready
+        if not ready:
+            return b""
+        self._ready = []
+        self.ready_bytes = 0
+        return ready[0] if len(ready) == 1 else b"".join(ready)
+
+    def forget(self) -> None:
+        """The connection is gone."""
+        for cell in self._waiting:
+            if isinstance(cell, Cell):
+                cell.forget()
+        self._waiting.clear()
 
 
 @final

@@ -7,7 +7,7 @@ the one before has its outcome. A command that fails does not stop those after i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from nodecore.doors.commands.spec import (
     Arguments,
@@ -22,9 +22,12 @@ from nodecore.doors.resp_connection import Connection, Transaction
 from nodecore.doors.resp_writer import array, error
 from nodecore.errors import Code
 from nodecore.ids import Now
+from nodecore.limits import READ_BYTES_MAX
 from nodecore.requests import Done, Outcome, Read, Unknown
 
 Settle: TypeAlias = Callable[[bytes, Now], None]
+_SMALL_BYTES_MAX: Final = 1024
+_TOO_MUCH: Final = error(f"ERR the replies of one transaction exceed {READ_BYTES_MAX} bytes")
 
 
 @final
@@ -36,6 +39,7 @@ class Execution:
         self._commands: list[tuple[Command, Arguments]] = transaction.queued
         self._settle = settle
         self._replies: list[bytes] = []
+        self._held_bytes = 0
         self._next = 0
         self._ask: Ask | None = None
         self._outcomes: list[Outcome] = []
@@ -84,13 +88,16 @@ class Execution:
     def _begin(self, now: Now) -> None:
         command, arguments = self._commands[self._next]
         self._next += 1
+        if self._held_bytes > READ_BYTES_MAX and not command.writes:
+            self._take(_TOO_MUCH)
+            return
         self._connection.door.backend.count_request(command.name)
         try:
             answer = command.handler(self._connection, arguments, now)
         except CommandError as refusal:
             answer = error(str(refusal))
         if isinstance(answer, bytes):
-            self._replies.append(answer)
+            self._take(answer)
         else:
             self._ask, self._outcomes = answer, []
 
@@ -102,9 +109,15 @@ class Execution:
             if outcome is None:
                 return False
             self._outcomes.append(outcome)
-        self._replies.append(render(self._connection, ask, self._outcomes, now))
+        self._take(render(self._connection, ask, self._outcomes, now))
         self._ask = None
         return True
+
+    def _take(self, reply: bytes) -> None:
+        """Keep a reply; a large one past the bound (what a write found) is replaced, not its effect."""
+        self._held_bytes += len(reply)
+        late = self._held_bytes > READ_BYTES_MAX and len(reply) > _SMALL_BYTES_MAX
+        self._replies.append(_TOO_MUCH if late else reply)
 
     def _on_outcome(self, outcome: Outcome, now: Now) -> None:
         self._outcomes.append(outcome)

@@ -10,7 +10,7 @@ the callback given to :meth:`Backend.submit`; the session keeps the order of its
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from nodecore.ids import Epoch, NodeId, Now
 from nodecore.placement.topology import Topology
@@ -18,6 +18,8 @@ from nodecore.requests import Outcome, Request
 from nodecore.statistics import NodeStatistics
 from nodecore.table.interface import Table
 
+TOO_SLOW: Final = "the request was begun and not finished in time"
+"""What a client hears that stops in the middle of a request."""
 OnOutcome: TypeAlias = Callable[[Outcome, Now], None]
 
 
@@ -88,11 +90,25 @@ class Session(Protocol):
     outstanding: int
     """Requests submitted and not answered yet; the data plane stops reading above the limit."""
 
+    partial: bool
+    """A request has begun and not all of it has come; the data plane gives it a deadline."""
+    held: bool
+    """Set by the data plane while the client does not take its output: nothing more is run."""
+    stalled: bool
+    """Whole requests wait for no other reason than output: that it is held, or that as much as
+    UNSENT_BYTES_MAX waits to be taken. ``resume`` goes on."""
+
     def receive(self, data: bytes, now: Now) -> None:
         """Take bytes. Never raises on bad input: it answers in the protocol and sets ``closing``."""
 
     def take_output(self) -> bytes:
         """Everything ready to be sent, in order; empty when nothing is."""
+
+    def resume(self, now: Now) -> None:
+        """Run what stalled, again until that much output waits; harmless when nothing did."""
+
+    def time_out(self, now: Now) -> None:
+        """The request that was begun did not come to its end in time: say so and close."""
 
     def end(self, now: Now) -> None:
         """The connection is gone: forget callbacks, release what is held."""

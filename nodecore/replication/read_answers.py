@@ -7,9 +7,11 @@ lags behind. It asks nobody.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from nodecore.errors import Code
 from nodecore.ids import NodeId, Now, Version
+from nodecore.limits import READ_BYTES_MAX
 from nodecore.requests import Done, Failed, Flag, Level, Outcome, Value
 from nodecore.routing import Route
 from nodecore.table.interface import Kind
@@ -39,11 +41,18 @@ class Found(NamedTuple):
         return Value(self.value, Version(self.hlc, self.node), self.expires_ms, self.kind)
 
 
+TOO_MUCH: Final = Failed(
+    Code.ANSWER_TOO_LARGE,
+    f"the values together exceed {READ_BYTES_MAX} bytes: ask for fewer keys at once",
+)
+
+
 class ReadOperation:
     """One request and its open keys."""
 
     __slots__ = (
-        "flags", "level", "on_outcome", "open", "restarts", "results", "settled", "started",
+        "flags", "level", "on_outcome", "open", "restarts", "results", "room_bytes", "settled",
+        "started",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +61,8 @@ class ReadOperation:
         self.level = level
         self.results: list[Value | Failed | None] = [None] * count
         self.on_outcome = on_outcome
+        self.room_bytes = READ_BYTES_MAX
+        """What the values still to come may take."""
         self.open = 0
         self.flags = Flag.NONE
         self.settled = False

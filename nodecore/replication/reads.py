@@ -24,7 +24,7 @@ from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.deadlines import Deadlines
 from nodecore.replication.epochs import OnStale
 from nodecore.replication.policy import Policy
-from nodecore.replication.read_answers import Found, KeyRead, ReadOperation, parse_answer
+from nodecore.replication.read_answers import TOO_MUCH, Found, KeyRead, ReadOperation, parse_answer
 from nodecore.replication.repairs import Repairs
 from nodecore.replication.replica import ASK_AGAIN
 from nodecore.requests import Done, Failed, Flag, Level, Outcome, Read, Value
@@ -110,6 +110,10 @@ class Reader:
                 filled = self.filled(slot)
                 if entry is not None and needed == 1 and filled:
                     if entry.kind != Kind.TOMBSTONE and not 0 < entry.expires_ms <= wall_ms:
+                        operation.room_bytes -= entry.size
+                        if operation.room_bytes < 0:
+                            results[index] = TOO_MUCH
+                            continue
                         version = Version(entry.hlc, entry.node)
                         results[index] = Value(entry.value, version, entry.expires_ms, entry.kind)
                         self.hits += 1
@@ -259,6 +263,10 @@ class Reader:
     def _close(self, read: KeyRead, result: Value | Failed | None, now: Now) -> None:
         read.done = True
         operation = read.operation
+        if isinstance(result, Value):
+            operation.room_bytes -= len(result.value)
+            if operation.room_bytes < 0:
+                result = TOO_MUCH
         operation.results[read.index] = result
         operation.open -= 1
         if operation.open == 0 and operation.started and not operation.settled:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from transport import limits
@@ -212,6 +213,10 @@ class Connection:
         self._reading = True
         if self._state == OPEN:
             self._watch(self._mask | READABLE)
+
+    def schedule(self, after_s: float, callback: Callable[[], None]) -> None:
+        """Call back from a turn after this time, whether or not the connection is still open."""
+        self._poller.schedule(after_s, callback)
 
     def close(self, reason: str = "closed here") -> None:
         """Deliver what was written, then close. ``on_closed`` follows, at the latest after
