@@ -1,4 +1,4 @@
-"""``ringdeck cluster``: start, stop, status, add, remove."""
+"""``ringdeck cluster``: start, stop, status, add, remove, recover."""
 
 from __future__ import annotations
 
@@ -160,6 +160,39 @@ def remove(
         print_json({"removed": node, "how": how})
     else:
         result(f"{node} {how}")
+
+
+@app.command()
+def recover(
+    name: Name = "default",
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Do it; without this, only say what would go.")
+    ] = False,
+    keep: Annotated[
+        str, typer.Option(help="Survivors, by commas; default: all that answer.", metavar="NODES")
+    ] = "",
+    json_: Json = False,
+) -> None:
+    """Go on with the survivors after most voters are lost for good; what they held is lost."""
+    from console.errors import UsageError
+    from console.runtime import recovery
+    from console.runtime.run import run_command
+
+    chosen = [node.strip() for node in keep.split(",") if node.strip()]
+    found = run_command(lambda: recovery.survey(name))
+    price = recovery.plan(found, chosen, name)
+    for line in recovery.explanation(found, price):
+        tell(line)
+    if not accept_loss:
+        if json_:
+            print_json(asdict(price))
+        raise UsageError("nothing was done", hint="repeat it with --accept-loss")
+    done = run_command(lambda: recovery.recover(name, found, price, tell))
+    if json_:
+        print_json(asdict(done))
+    else:
+        result(f"recovered on {', '.join(done.members)} (generation {done.generation})")
+        tell(f"add nodes for more copies: ringdeck cluster add --name {name}")
 
 
 @app.command("list")

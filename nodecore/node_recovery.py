@@ -43,7 +43,8 @@ def recover(
     members = [member.node_id for member in current.all_members]
     refusal = recovery_refusal(current, [name for name in members if node.is_live(name)])
     if refusal is not None:
-        return Failed(Code.REFUSED, f"as {node.node_id} sees it, {refusal}")
+        # It may take a moment until this node, too, has found the others to be gone.
+        return Failed(Code.NOT_READY, f"as {node.node_id} sees it, {refusal}", 0.5)
     found = node.chain.install(recovered, now)
     if found:
         return Failed(
