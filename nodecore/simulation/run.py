@@ -1,6 +1,7 @@
 """One simulated run: a world, a cluster under load, a history, and the judgement at the end.
 
-Every run ends the same way: faults are lifted (scenarios do that), the load stops, the owners get time to agree, every key is read at every node, and all checkers speak. A violation, a wait that did
+Every run ends the same way: faults are lifted (scenarios do that), the load stops, the owners get
+time to agree, every key is read at every node, and all checkers speak. A violation, a wait that did
 not end, or an exception in a node makes the run fail, with the line that reproduces it.
 """
 
