@@ -1,0 +1,20 @@
+"""The rule for tests that need programs which this repository does not install."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.external import find_absent, judge
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or fail, a test whose ``external`` programs are absent."""
+    programs = [str(name) for marker in item.iter_markers("external") for name in marker.args]
+    verdict = judge(find_absent(programs), os.environ)
+    if verdict is None:
+        return
+    if verdict.fails:
+        pytest.fail(verdict.text, pytrace=False)
+    pytest.skip(verdict.text)
