@@ -30,10 +30,12 @@ from console.messages import (
     KeyLocated,
     LogArrived,
     PreviewArrived,
+    ScriptTold,
     SnapshotArrived,
     SourceEnded,
 )
 from console.runtime.guest import TrioGuest
+from console.scenario_progress import Script
 from console.screens.overview import Overview
 from console.screens.sheet import Sheet
 from console.settings import ScreenSettings
@@ -69,7 +71,12 @@ class ClusterConsole(App[None]):
     ]
     TITLE: str | None = "ringdeck"
 
-    def __init__(self, source: ClusterSource, settings: ScreenSettings | None = None) -> None:
+    def __init__(
+        self,
+        source: ClusterSource,
+        settings: ScreenSettings | None = None,
+        script: Script | None = None,
+    ) -> None:
         super().__init__()
         self.source = source
         self.settings = settings or ScreenSettings()
@@ -80,6 +87,7 @@ class ClusterConsole(App[None]):
             source,
             lambda snapshot: self._post(SnapshotArrived(snapshot)),
             lambda problem: self._post(SourceEnded(problem)),
+            script.perform if script is not None else None,
         )
         self.source_problem = ""
         self._pending: list[tuple[LogLine, float]] = []
@@ -99,6 +107,9 @@ class ClusterConsole(App[None]):
             capabilities=source.capabilities,
             read_only=self.settings.read_only,
         )
+        if script is not None:
+            script.tell = lambda text: self._post(ScriptTold(text))
+            self.scene.scenario = script.progress
         self.overview = Overview(self.scene)
         self.overview.hint = self.settings.hint
 
@@ -176,6 +187,12 @@ class ClusterConsole(App[None]):
         if isinstance(self.screen, Sheet):
             self.screen.refresh_lines()
         self.overview.tick()
+
+    def on_script_told(self, message: ScriptTold) -> None:
+        """What a scenario says stands in the log beside what it caused."""
+        severity = "error" if message.text.startswith("FAIL") else "info"
+        self.model.log.add_note(self.model.snapshot.at_wall_ms, message.text.strip(), severity)
+        self.overview.redraw()
 
     def on_source_ended(self, message: SourceEnded) -> None:
         """Say so; what was last seen stays on the screen."""

@@ -22,6 +22,9 @@ demo_app = typer.Typer(no_args_is_help=True, help="Scenarios that come with the 
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A scenario file, or the name of a built-in one.")
 ]
+Headless = Annotated[
+    bool, typer.Option("--headless", help="Without a screen; progress on standard error.")
+]
 
 
 def built_in() -> dict[str, str]:
@@ -56,30 +59,39 @@ def load(name: str) -> Scenario:
         raise UsageError(f"{name}: not UTF-8") from None
 
 
-def _run(scenario: Scenario, name: str, json_: bool) -> None:
+def _run(scenario: Scenario, name: str, json_: bool, headless: bool) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
+    from console.runtime.open_console import has_terminal, open_scenario
     from console.runtime.run import run_command
-    from console.runtime.scenario_runner import run_scenario
+    from console.runtime.scenario_runner import ScenarioRunner
 
     try:
         number = version("ringdeck")
     except PackageNotFoundError:
         number = ""
     report = Report(scenario, number, int(time.time() * 1000))
-    tell(f"{scenario.title}")
-    tell(f"claim: {scenario.hypothesis}")
     # A cluster of the scenario's own must not meet one that runs under the default name.
     cluster = f"{scenario.name}-{int(time.time() * 1000) % 1_000_000}" if scenario.cluster else name
-    try:
-        run_command(lambda: run_scenario(scenario, report, cluster, tell))
-    except KeyboardInterrupt:
-        report.interrupt()
+    runner = ScenarioRunner(scenario, report, cluster, tell)
+    code = 0
+    if headless or json_ or not has_terminal():
+        tell(f"{scenario.title}")
+        tell(f"claim: {scenario.hypothesis}")
+        progress = runner.progress
+        runner.tell = lambda text: tell(f"{progress.elapsed_s:6.1f} s  {text}")
+        try:
+            run_command(runner.run)
+        except KeyboardInterrupt:
+            report.interrupt()
+    else:
+        code = open_scenario(runner, cluster)
     if json_:
         print_json(report.to_plain())
     else:
         _print_report(report)
-    raise typer.Exit(EXIT_CODES[report.outcome or Outcome.HALTED])
+    # A console that was left before the end, or lost its cluster, is no verdict of the scenario.
+    raise typer.Exit(code or EXIT_CODES[report.outcome or Outcome.INTERRUPTED])
 
 
 def _print_report(report: Report) -> None:
@@ -101,9 +113,14 @@ def _print_report(report: Report) -> None:
 
 
 @app.command()
-def run(file: File, name: Name = "default", json_: Json = False) -> None:
-    """Carry a scenario out; exit status 0 only when every claim held."""
-    _run(load(file), name, json_)
+def run(
+    file: File, name: Name = "default", headless: Headless = False, json_: Json = False
+) -> None:
+    """Carry a scenario out, in the console where there is a terminal.
+
+    Exit status 0 only when every claim held.
+    """
+    _run(load(file), name, json_, headless)
 
 
 @app.command()
@@ -142,15 +159,11 @@ def demo_list(json_: Json = False) -> None:
 @demo_app.command("run")
 def demo_run(
     demo: Annotated[str, typer.Argument(metavar="NAME")],
-    headless: Annotated[
-        bool, typer.Option("--headless", help="Without a screen; progress on standard error.")
-    ] = True,
+    headless: Headless = False,
     json_: Json = False,
 ) -> None:
-    """Run a demonstration on real processes under real load."""
-    if not headless:
-        raise UsageError("demonstrations run without a screen", hint="watch with: ringdeck console")
+    """Run a demonstration on real processes under real load, in the console."""
     texts = built_in()
     if demo not in texts:
         raise UsageError(f"{demo}: no such demonstration ({', '.join(texts)})")
-    _run(parse_scenario(texts[demo], f"{demo}.toml"), "default", json_)
+    _run(parse_scenario(texts[demo], f"{demo}.toml"), "default", json_, headless)

@@ -63,6 +63,14 @@ class LogArrived(Message):
         self.problem = problem
 
 
+class ScriptTold(Message):
+    """A remark of the scenario that runs on the source."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
 class SourceEnded(Message):
     """The source stopped producing; ``problem`` says why, empty when it was asked to."""
 

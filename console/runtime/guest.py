@@ -33,8 +33,11 @@ class TrioGuest:
         source: ClusterSource,
         on_snapshot: Callable[[ClusterSnapshot], None],
         on_ended: Callable[[str], None],
+        run: Callable[[Callable[[ClusterSnapshot], None]], Awaitable[None]] | None = None,
     ) -> None:
+        """``run`` takes the place of the source's own ``run``: it calls that, and does more."""
         self._source = source
+        self._run = run or source.run
         self._on_snapshot = on_snapshot
         self._on_ended = on_ended
         self._token: trio.lowlevel.TrioToken | None = None
@@ -77,7 +80,7 @@ class TrioGuest:
     async def _run_source(self) -> None:
         problem = "the source ended"
         try:
-            await self._source.run(self._on_snapshot)
+            await self._run(self._on_snapshot)
         except Exception as error:
             problem = words_of(error)
         self._on_ended("" if self._stopping else problem)

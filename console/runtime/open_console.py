@@ -12,7 +12,9 @@ from console.errors import ClusterUnreachable, UsageError
 from console.load.settings import LoadSettings
 from console.runtime.launcher import StartOptions, running_nodes
 from console.runtime.live_source import LiveOptions, LiveSource
+from console.runtime.scenario_runner import ScenarioRunner
 from console.runtime.state_dir import StateDir, home
+from console.scenario_progress import Script
 
 DOWN_GRACE_S: Final = 15.0
 """Under the eyes of an operator a dead node is replaced sooner than headless."""
@@ -88,6 +90,19 @@ def open_screen(options: ConsoleOptions) -> int:
             hint="ringdeck console --plain, or --json",
         )
     source, _ = make_source(options)
+    return _show(source, options, None)
+
+
+def open_scenario(runner: ScenarioRunner, name: str) -> int:
+    """Carry a scenario out under the eyes of the full-screen console, until that is left.
+
+    Returns the console's own exit code; the scenario's verdict is in its report.
+    """
+    options = ConsoleOptions(name)
+    return _show(runner.source, options, runner)
+
+
+def _show(source: LiveSource, options: ConsoleOptions, script: Script | None) -> int:
     # Loaded here: headless commands must not pay for the screen.
     from console.app import ClusterConsole
     from console.settings import ScreenSettings
@@ -102,6 +117,6 @@ def open_screen(options: ConsoleOptions) -> int:
         utc_offset_s=time.localtime().tm_gmtoff,
     )
     seen.touch()
-    app = ClusterConsole(source, settings)
+    app = ClusterConsole(source, settings, script)
     app.run()
     return app.return_code or 0

@@ -1,34 +1,34 @@
 """Carries a scenario out on real processes, and heals whatever happens.
 
-Uses the same source and commands as the console. Time runs from the moment when the load is ready.
-Steps run one after another; steady probes are watched between and during them. However the run ends
-(verdict, halt, Ctrl-C, a defect here) faults are lifted, and nodes that it started are stopped.
+Uses the same source and commands as the console, with a screen (``perform``) and without (``run``).
+Time runs from the moment when the load is ready. Steps run one after another; steady probes are
+watched between and during them. However the run ends (verdict, halt, Ctrl-C, a defect here) faults
+are lifted, and nodes that it started are stopped.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, final
 
 import trio
 
-from console.errors import ClusterUnreachable, ConsoleError, UsageError
-from console.fault_targets import ANY, ARROW, CLIENT
+from console.errors import ConsoleError
 from console.load.tally import LoadReport
 from console.runtime.key_sweep import count_lost_keys
 from console.runtime.launcher import StartOptions
 from console.runtime.live_source import LiveOptions, LiveSource
+from console.runtime.scenario_steps import ScenarioSteps
 from console.scenario import Metric, Probe, Scenario, Step, Verb, describe
-from console.scenario_metrics import Measurements, moved_between
-from console.scenario_report import Report, StepResult, shown
-from console.source import ClusterSnapshot, CommandResult
-from nodecore.placement.hashing import slot_of
+from console.scenario_metrics import Measurements
+from console.scenario_progress import Phase, ScenarioProgress
+from console.scenario_report import Outcome, Report, StepResult, shown
+from console.source import ClusterSnapshot
 
 TICK_S: Final = 0.1
 READY_S: Final = 60.0
-SETTLE_S: Final = 60.0
-"""For a change of membership to end."""
 HEAL_S: Final = 20.0
 SNAPSHOT_S: Final = 0.25
 
@@ -46,9 +46,9 @@ class ScenarioRunner:
     def __init__(self, scenario: Scenario, report: Report, name: str, tell: Tell) -> None:
         self._scenario = scenario
         self._report = report
-        self._tell = tell
+        self.tell = tell
+        self.progress = ScenarioProgress(scenario, report)
         self._measurements = Measurements()
-        self._saved: dict[str, str] = {}
         self._heard = trio.Event()
         self._loaded = trio.Event()
         self._begun_s = 0.0
@@ -56,17 +56,25 @@ class ScenarioRunner:
         start = None
         if scenario.cluster is not None:
             settings = {"down_grace_s": 15.0, **scenario.cluster.settings}
-            start = StartOptions(scenario.cluster.nodes, chaos=True, settings=settings)
+            start = StartOptions(
+                scenario.cluster.nodes, chaos=True, settings=settings, owner_pid=os.getpid()
+            )
         self._source = LiveSource(
             LiveOptions(
                 name,
                 start=start,
                 load=scenario.load,
-                tell=tell,
+                tell=lambda text: self.tell(text),
                 on_report=self._take_report,
             )
         )
         self._source.set_interval(SNAPSHOT_S)
+        self._steps = ScenarioSteps(self._source, self._measurements, self._sleep)
+
+    @property
+    def source(self) -> LiveSource:
+        """The cluster that the scenario runs on; it is watched while the scenario runs."""
+        return self._source
 
     async def run(self) -> None:
         """Carry it out; the report says how it ended.
@@ -74,14 +82,47 @@ class ScenarioRunner:
         Raises:
             ConsoleError: the cluster could not be started or found.
         """
+        await self._perform(lambda _: None, stay=False)
+
+    async def perform(self, on_snapshot: Callable[[ClusterSnapshot], None]) -> None:
+        """Carry it out under the eyes of a screen, which may look on until it cancels this.
+
+        Raises:
+            ConsoleError: the cluster could not be started or found.
+        """
+        await self._perform(on_snapshot, stay=True)
+
+    async def _perform(self, on_snapshot: Callable[[ClusterSnapshot], None], *, stay: bool) -> None:
+        def take(snapshot: ClusterSnapshot) -> None:
+            self._take_snapshot(snapshot)
+            on_snapshot(snapshot)
+
+        # Healing needs the source: it is cancelled by us alone, after that.
+        watching = trio.CancelScope(shield=True)
+
+        async def watch() -> None:
+            with watching:
+                await self._source.run(take)
+
+        started = time.monotonic()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._source.run, self._take_snapshot)
+            nursery.start_soon(watch)
             try:
-                await self._play()
+                try:
+                    await self._play()
+                except BaseException:
+                    self._report.interrupt()
+                    raise
+                finally:
+                    with trio.CancelScope(shield=True, deadline=trio.current_time() + HEAL_S):
+                        await self._end()
+                    self._report.finish(time.monotonic() - started)
+                    self.progress.enter(Phase.ENDED)
+                self.tell(self.progress.verdict())
+                if stay:
+                    await trio.sleep_forever()
             finally:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + HEAL_S):
-                    await self._end()
-                nursery.cancel_scope.cancel()
+                watching.cancel()
 
     async def _play(self) -> None:
         with trio.move_on_after(READY_S) as waiting:
@@ -96,9 +137,12 @@ class ScenarioRunner:
         self._measurements.begin()
         with trio.move_on_after(self._scenario.deadline_s) as scope:
             try:
+                self.progress.enter(Phase.BEFORE)
                 await self._gate()
+                self.progress.enter(Phase.STEPS)
                 for step in self._scenario.steps:
                     await self._carry_out(step)
+                self.progress.enter(Phase.AFTER)
                 await self._verdict()
             except _Halt as halt:
                 self._report.halt(str(halt))
@@ -106,7 +150,11 @@ class ScenarioRunner:
             self._report.halt(f"not finished within {self._scenario.deadline_s:g} s")
 
     async def _end(self) -> None:
+        if self._report.outcome is Outcome.INTERRUPTED and self._source.owns_nodes:
+            # The nodes end with this run: there is nothing to bring back.
+            return
         if self._scenario.heal_at_end and self._heard.is_set():
+            self.progress.enter(Phase.HEALING)
             result = await self._source.heal_all()
             self._note_step(0, "heal", f"finally: {result.text}", result.ok)
 
@@ -114,6 +162,8 @@ class ScenarioRunner:
 
     def _take_snapshot(self, snapshot: ClusterSnapshot) -> None:
         self._measurements.take_snapshot(snapshot)
+        if self._begun_s and self.progress.phase is not Phase.ENDED:
+            self.progress.elapsed_s = self._since_s()
         if snapshot.epoch is not None:
             self._heard.set()
 
@@ -179,7 +229,9 @@ class ScenarioRunner:
     # -- steps ----------------------------------------------------------------------------------
 
     async def _carry_out(self, step: Step) -> None:
+        self.progress.wait_for(step)
         await self._wait_for_moment(step)
+        self.progress.begin(step)
         if step.note and step.verb is not Verb.NOTE:
             self._say(f"     {step.note}")
         try:
@@ -226,142 +278,14 @@ class ScenarioRunner:
             case Verb.EXPECT:
                 probe = self._scenario.probe(step.probe)
                 return step.probe, await self._judge(probe, f"step {step.number}", step.within_s)
-            case Verb.HEAL:
-                return _told(await self._source.heal_all())
-            case Verb.NODE_ADD:
-                return await self._add(step.count)
-            case Verb.NODE_REMOVE:
-                return await self._remove(self._resolve(step.target))
-            case Verb.TOXIC | Verb.CUT:
-                return await self._fault(step)
             case _:
-                return await self._process(step)
-
-    async def _process(self, step: Step) -> tuple[str, bool]:
-        node_id = self._resolve(step.target)
-        if step.save:
-            self._saved[step.save] = node_id
-        verbs = {
-            Verb.KILL: self._source.kill,
-            Verb.PAUSE: self._source.pause,
-            Verb.RESUME: self._source.resume,
-            Verb.RESTART: self._source.restart,
-        }
-        if step.verb in (Verb.KILL, Verb.PAUSE):
-            self._measurements.note_fault(_wall_ms())
-        text, ok = _told(await verbs[step.verb]([node_id]))
-        if ok and step.verb is Verb.PAUSE and step.for_s is not None:
-            await self._sleep(step.for_s)
-            return _told(await self._source.resume([node_id]))
-        return text, ok
-
-    async def _fault(self, step: Step) -> tuple[str, bool]:
-        link = ARROW.join(self._resolve(part.strip()) for part in step.target.split(ARROW))
-        if step.save:
-            self._saved[step.save] = link
-        self._measurements.note_fault(_wall_ms())
-        result = await self._source.add_fault(
-            step.kind,
-            link,
-            step.attributes,
-            stream=step.stream,
-            toxicity=step.toxicity,
-            for_s=step.for_s,
-            control=step.control,
-        )
-        return _told(result)
-
-    async def _add(self, count: int) -> tuple[str, bool]:
-        before = self._snapshot()
-        preview = await self._source.preview_add(count)
-        members = len(self._members())
-        result = await self._source.add_nodes(count)
-        if not result.ok:
-            return _told(result)
-        await self._settle(lambda ids: len(ids) == members + count)
-        self._note_move(before, preview.minimum_share)
-        share = self._measurements.moved_share
-        return (
-            f"{result.text}: {shown(share)} of the slots moved, "
-            f"a fair share is {preview.minimum_share:.4g}",
-            True,
-        )
-
-    async def _remove(self, node_id: str) -> tuple[str, bool]:
-        before = self._snapshot()
-        members = len(self._members())
-        result = await self._source.remove_node(node_id)
-        if result.ok:
-            await self._settle(lambda ids: node_id not in ids)
-            self._note_move(before, 1.0 / members)
-        return _told(result)
-
-    async def _settle(self, done: Callable[[Sequence[str]], bool]) -> None:
-        """Wait until the change is over."""
-        end = trio.current_time() + SETTLE_S
-        while not (self._snapshot().state == "stable" and done(self._members())):
-            if trio.current_time() > end:
-                raise ConsoleError(f"the change was not over within {SETTLE_S:g} s")
-            await self._tick()
-
-    def _note_move(self, before: ClusterSnapshot, minimum: float) -> None:
-        self._measurements.moved_share = moved_between(before, self._snapshot())
-        self._measurements.moved_minimum = minimum
-
-    def _members(self) -> list[str]:
-        topology = self._source.assembler().topology
-        return [str(member.node_id) for member in topology.members] if topology else []
-
-    def _snapshot(self) -> ClusterSnapshot:
-        snapshot = self._measurements.snapshot
-        if snapshot is None:
-            raise ClusterUnreachable("no node has answered yet")
-        return snapshot
-
-    def _resolve(self, word: str) -> str:
-        """A node's id for a target's word.
-
-        Raises:
-            UsageError: it names no node now.
-        """
-        if word in (ANY, CLIENT):
-            return word
-        if word.startswith("$"):
-            return self._saved[word[1:]]
-        snapshot = self._snapshot()
-        if word == "hot":
-            if snapshot.hot_keys:
-                return snapshot.hot_keys[0][1]
-            raise UsageError("hot: no key is hot yet")
-        if word.startswith("owner:"):
-            slot_map = self._source.assembler().slot_map
-            if slot_map is None:
-                raise ClusterUnreachable("owners are not known yet")
-            return str(slot_map.owners[slot_of(word[6:].encode())][0])
-        if word not in [row.node_id for row in snapshot.members]:
-            raise UsageError(f"{word}: no such node")
-        return word
+                return await self._steps.carry_out(step)
 
     def _say(self, text: str) -> None:
-        self._tell(f"{self._since_s():6.1f} s  {text}" if self._begun_s else text)
-
-
-def _told(result: CommandResult) -> tuple[str, bool]:
-    return result.text, result.ok
+        if self._begun_s:
+            self.progress.elapsed_s = self._since_s()
+        self.tell(text)
 
 
 def _wall_ms() -> int:
     return int(time.time() * 1000)
-
-
-async def run_scenario(scenario: Scenario, report: Report, name: str, tell: Tell) -> None:
-    """Run a scenario to its report; Ctrl-C is an outcome too.
-
-    Raises:
-        ConsoleError: the cluster could not be started or found.
-    """
-    started = time.monotonic()
-    try:
-        await ScenarioRunner(scenario, report, name, tell).run()
-    finally:
-        report.finish(time.monotonic() - started)

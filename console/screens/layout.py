@@ -45,6 +45,8 @@ class Plan:
     """Where a bottom bar goes when one is open; over the end of the body."""
     context: Rect | None
     footer: Rect
+    strip: Rect | None = None
+    """Where a scenario's progress goes."""
 
 
 def size_class(width: int, height: int) -> str:
@@ -58,7 +60,13 @@ def size_class(width: int, height: int) -> str:
     return "huge" if width >= 150 and height >= 42 else "wide"
 
 
-def plan(width: int, height: int, members: int, zoomed: Panel | None) -> Plan:
+STRIP_ROWS: Final = {"tiny": 3, "narrow": 3, "wide": 5, "huge": 6}
+"""Rows of a scenario's strip by class of size."""
+
+
+def plan(
+    width: int, height: int, members: int, zoomed: Panel | None, *, scenario: bool = False
+) -> Plan:
     """Places for a screen of ``width`` x ``height`` with ``members`` nodes."""
     kind = size_class(width, height)
     footer = Rect(0, height - 1, width, 1)
@@ -69,7 +77,9 @@ def plan(width: int, height: int, members: int, zoomed: Panel | None) -> Plan:
     bar = Rect(0, max(height - bar_rows - (1 if has_context else 0), 1), width, bar_rows)
     if kind == "small":
         return Plan(kind, {}, bar, None, footer)
-    body = Rect(0, 1, width, bottom - 1)
+    strip_rows = STRIP_ROWS[kind] if scenario else 0
+    strip = Rect(0, 1, width, strip_rows) if scenario else None
+    body = Rect(0, 1 + strip_rows, width, bottom - 1 - strip_rows)
     if zoomed is not None:
         frame = "box" if kind in ("wide", "huge") else "rule"
         panels = {zoomed: Place(body, frame)}
@@ -81,7 +91,7 @@ def plan(width: int, height: int, members: int, zoomed: Panel | None) -> Plan:
         panels = _wide(body, members)
     else:
         panels = _huge(body, members)
-    return Plan(kind, panels, bar, context, footer)
+    return Plan(kind, panels, bar, context, footer, strip)
 
 
 def _tiny(body: Rect, members: int) -> dict[Panel, Place]:

@@ -36,6 +36,7 @@ from console.painters.events import paint_events
 from console.painters.heat import heat_title, paint_heat
 from console.painters.nodes import paint_nodes
 from console.painters.ring import paint_ring, ring_title
+from console.painters.scenario import paint_scenario
 from console.painters.spans import Row, Span, centred, fit, row
 from console.screens.deeds import Deeds
 from console.screens.layout import HEIGHT_MIN, WIDTH_MIN, Place, Plan, Rect, plan
@@ -117,6 +118,7 @@ class Overview(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield PanelWidget("header")
+        yield PanelWidget("scenario")
         for panel in Panel:
             yield PanelWidget(panel.name.lower())
         yield PanelWidget("context")
@@ -139,6 +141,8 @@ class Overview(Screen[None]):
         found["footer"] = current.footer
         if current.context is not None:
             found["context"] = current.context
+        if current.strip is not None:
+            found["scenario"] = current.strip
         if self.bar is not None:
             found["bar"] = self._bar_rect()
         return found
@@ -156,7 +160,8 @@ class Overview(Screen[None]):
         choices = self.scene.choices
         zoomed = choices.panel if choices.zoomed else None
         self._members = max(len(self.scene.model.rows), 3)
-        self._plan = plan(width, height, self._members, zoomed)
+        scenario = self.scene.scenario is not None
+        self._plan = plan(width, height, self._members, zoomed, scenario=scenario)
         self.scene.tiny = self._plan.size_class in ("tiny", "small")
         shown = self.rects()
         for widget in self.query(PanelWidget):
@@ -192,6 +197,8 @@ class Overview(Screen[None]):
             self._show("footer", [paint_footer(self.scene, width, self._keymap())])
             return
         self._show("header", [paint_header(self.scene, width)])
+        if self._plan.strip is not None:
+            self._show("scenario", paint_scenario(self.scene, width, self._plan.strip.height))
         for panel, place in self._plan.panels.items():
             self._show(panel.name.lower(), self._panel_rows(panel, place))
         self._draw_bottom(width)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from console.scenario_progress import ScenarioProgress
 from console.source import Capability
 from console.view_models.cluster import ClusterModel
 from console.view_models.heat import METRICS, nice_top
@@ -152,6 +153,8 @@ class Scene:
     """First row of the node table that is on the screen."""
     undo_text: str = ""
     """What ``u`` would take back."""
+    scenario: ScenarioProgress | None = None
+    """The scenario that runs on this cluster, or ran."""
 
     def shown_rows(self) -> list[NodeRow]:
         """The node table's rows: filtered and sorted."""

@@ -106,3 +106,56 @@ def test_plain_lines(tmp_path: Path) -> None:
             screen.press("\x03")
             assert screen.wait_end() == 130
         assert len(ring.pids()) == 2
+
+
+SCENARIO = f"""
+schema = 1
+name = "short"
+hypothesis = "A node that is resumed is a member."
+[cluster]
+nodes = {NODES}
+[[probe]]
+name = "all-here"
+text = "every node is a member"
+metric = "members.alive"
+min = {NODES}
+[[step]]
+do = "pause"
+target = "n2"
+for = "1s"
+note = "n2 holds its breath."
+[[step]]
+do = "expect"
+probe = "all-here"
+within = "20s"
+"""
+
+
+def test_a_scenario_runs_in_the_console_and_its_verdict_stays(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    path = tmp_path / "short.toml"
+    path.write_text(SCENARIO)
+    with open_screen(settings, "scenario", "run", str(path)) as screen:
+        screen.wait_for(r"SCENARIO short", 60)
+        screen.wait_for(r"n2 holds its breath", 60)
+        screen.wait_for(r"MET: every claim held", 60)
+        screen.press("q")
+        screen.wait_for(r"(?i)enter")
+        screen.press("\r")
+        assert screen.wait_end() == 0
+        assert "short: met" in screen.text
+    wait_until(lambda: processes_with(str(tmp_path)) == [], "no process is left")
+
+
+def test_a_scenario_that_is_left_early_is_interrupted(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    path = tmp_path / "short.toml"
+    path.write_text(SCENARIO.replace('for = "1s"', 'for = "60s"'))
+    with open_screen(settings, "scenario", "run", str(path)) as screen:
+        screen.wait_for(r"n2 holds its breath", 60)
+        screen.press("q")
+        screen.wait_for(r"(?i)enter")
+        screen.press("\r")
+        assert screen.wait_end() == 130
+        assert "short: interrupted" in screen.text
+    wait_until(lambda: processes_with(str(tmp_path)) == [], "no process is left")
