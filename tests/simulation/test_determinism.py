@@ -1,0 +1,52 @@
+"""The same seed gives the same run, in any process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nodecore.simulation.run import run_scenario
+from nodecore.simulation.scenarios import SCENARIOS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def digests(scenario: str, seed: int, hash_seeds: tuple[str, ...]) -> list[str]:
+    """One process for each hash seed, all at once."""
+    command = [sys.executable, "-m", "nodecore.simulation", "--digest"]
+    command += ["--scenario", scenario, "--seed", str(seed)]
+    running = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for hash_seed in hash_seeds
+    ]
+    return [process.communicate(timeout=60)[0].strip() for process in running]
+
+
+def test_the_digest_does_not_depend_on_the_process() -> None:
+    found = digests("join", 7, ("0", "1", "random"))
+    assert len(found[0]) == 32, found
+    assert len(set(found)) == 1, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["crash-and-removal", "partition", "removed-returns"])
+def test_the_digest_of_faults_does_not_depend_on_the_process(name: str) -> None:
+    assert len(set(digests(name, 3, ("0", "1", "random")))) == 1
+
+
+def test_a_seed_is_the_same_alone_and_after_others() -> None:
+    first = run_scenario("leave", SCENARIOS["leave"], 11)
+    other = run_scenario("leave", SCENARIOS["leave"], 12)
+    again = run_scenario("leave", SCENARIOS["leave"], 11)
+    assert first.digest == again.digest
+    assert first.digest != other.digest
