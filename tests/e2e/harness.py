@@ -54,6 +54,8 @@ class Cluster:
         self.home = home
         self.name = name
         self.environment = environment(home)
+        self.nodes: list[dict[str, Any]] = []
+        """As ``start`` printed them."""
 
     def run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> Done:
         """Run ``ringdeck ARGUMENTS`` to its end."""
@@ -78,7 +80,8 @@ class Cluster:
         """Start it; returns its nodes as printed."""
         found = self.ok("cluster", "start", "--nodes", str(nodes), "--json", *options).json
         assert isinstance(found["nodes"], list)
-        return found["nodes"]
+        self.nodes = found["nodes"]
+        return self.nodes
 
     def status(self) -> dict[str, Any]:
         """``cluster status --json``."""
@@ -124,7 +127,11 @@ def cluster(home: Path, nodes: int = 3, *options: str) -> Iterator[Cluster]:
 def processes_with(text: str) -> list[int]:
     """Pids of node processes whose command line holds ``text``."""
     listed = subprocess.run(
-        ["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10
+        ["ps", "-ww", "-eo", "pid=,stat=,args="],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
     )
     found = []
     for line in listed.stdout.splitlines():
