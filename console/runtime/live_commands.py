@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import trio
 
-from console.errors import ClusterUnreachable, ConsoleError, UsageError
+from console.errors import ClusterUnreachable, ConsoleError, StartFailed, UsageError
 from console.fault_targets import links_of
 from console.load.settings import LoadSettings, changed
 from console.previews import preview_join, preview_leave
@@ -21,7 +21,7 @@ from console.runtime.admin_client import call_each, call_first
 from console.runtime.fault_commands import FaultRequest
 from console.runtime.load_process import LoadProcess
 from console.runtime.node_feed import NodeFeed
-from console.runtime.supervisor import Supervisor
+from console.runtime.supervisor import ProcessView, Supervisor
 from console.snapshots import SnapshotAssembler
 from console.source import AddPreview, Capability, CommandResult, ProcessState
 from nodecore.ids import NodeId
@@ -30,6 +30,8 @@ from nodecore.placement.topology import Topology
 from transport.faults import parse_fault
 
 COMMAND_TIMEOUT_S: Final = 15.0
+START_WAIT_S: Final = 5.0
+"""A restarted node is watched for so long: one that can't start has ended by then."""
 MEMORY_HINT: Final = "what was only in memory is lost"
 
 P = ParamSpec("P")
@@ -113,8 +115,22 @@ class LiveCommands:
 
     @answered
     async def restart(self, node_ids: Sequence[str]) -> CommandResult:
-        text = await self._local().restart(node_ids)
+        text = await self._restart(node_ids)
         return CommandResult(True, f"{text}; {MEMORY_HINT}")
+
+    async def _restart(self, node_ids: Sequence[str]) -> str:
+        """Restart nodes, and see them survive their start.
+
+        Raises:
+            StartFailed: one has ended again.
+        """
+        supervisor = self._local()
+        try:
+            return await supervisor.restart(node_ids, wait_s=START_WAIT_S)
+        except StartFailed:
+            if any(supervisor.view(name).state is ProcessState.EXITED for name in node_ids):
+                raise
+            return f"restarted {', '.join(node_ids)}, not a ready member yet"
 
     def _local(self) -> Supervisor:
         if self._supervisor is None:
@@ -159,7 +175,7 @@ class LiveCommands:
         if colon and kind == "pause":
             return CommandResult(True, await self._local().resume([node_id]))
         if colon and kind in ("kill", "terminate"):
-            return CommandResult(True, await self._local().restart([node_id]))
+            return CommandResult(True, await self._restart([node_id]))
         removed = await fault_commands.remove_fault(self.doors(), fault_id)
         if not removed:
             return CommandResult(False, f"{fault_id} is not active any more")
@@ -168,14 +184,35 @@ class LiveCommands:
     @answered
     async def heal_all(self) -> CommandResult:
         done: list[str] = []
-        if self._supervisor is not None:
-            done += await self._supervisor.heal()
-        lifted = sum((await fault_commands.heal(self.doors())).values())
-        if lifted:
-            done.append(f"lifted {lifted} fault{'' if lifted == 1 else 's'}")
-        if any(text.startswith("restarted") for text in done):
-            done.append(MEMORY_HINT)
+        down: list[str] = []
+        supervisor = self._supervisor
+        if supervisor is not None:
+            views = supervisor.views()
+            paused = [view.node.id for view in views if view.state is ProcessState.PAUSED]
+            down = [view.node.id for view in views if self._is_missed(view)]
+            if paused:
+                done.append(await supervisor.resume(paused))
+        problem = None
+        try:
+            lifted = sum((await fault_commands.heal(self.doors())).values())
+            if lifted:
+                done.append(f"lifted {lifted} fault{'' if lifted == 1 else 's'}")
+        except ConsoleError as error:
+            # A node that does not answer yet must not keep the others down.
+            problem = error.text
+        if down:
+            done += [await self._restart(down), MEMORY_HINT]
+        if problem is not None:
+            return CommandResult(False, "; ".join([*done, problem]))
         return CommandResult(True, "; ".join(done) if done else "nothing to heal")
+
+    def _is_missed(self, view: ProcessView) -> bool:
+        """Whether a node is down that a fault stopped, or that the cluster still counts on."""
+        if view.state is not ProcessState.EXITED:
+            return False
+        topology = self.assembler().topology
+        members = () if topology is None else topology.members
+        return bool(view.node.fault) or any(m.node_id == view.node.id for m in members)
 
     async def renew_leases(self) -> None:
         """Keep the faults of this console alive; nodes drop them when it stops."""
@@ -237,6 +274,8 @@ class LiveCommands:
             return CommandResult(True, f"{node_id} is leaving", undo="cancel the change")
         others = [address for name, address in doors.items() if name != node_id]
         await call_first(others, "change.remove", {"node_id": node_id})
+        if self._supervisor is not None:
+            self._supervisor.forgive([node_id])
         return CommandResult(True, f"{node_id} is being removed")
 
     # -- load, keys, logs -----------------------------------------------------------------------

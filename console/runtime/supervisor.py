@@ -126,11 +126,12 @@ class Supervisor:
     async def restart(self, node_ids: Sequence[str], *, wait_s: float | None = None) -> str:
         """Begin nodes again with the same id, addresses and data; running ones are stopped first.
 
-        ``wait_s``: also wait until they are ready members.
+        ``wait_s``: also wait until they are ready members. A node that ends meanwhile stays marked
+        as stopped by its fault, so that the next heal tries again.
 
         Raises:
             UsageError: a node is unknown.
-            StartFailed: one did not become ready in time.
+            StartFailed: one did not become ready in time, or has ended.
         """
         nodes = [self.view(node_id).node for node_id in node_ids]
         async with self._changing:
@@ -139,11 +140,22 @@ class Supervisor:
             begun = []
             for node in nodes:
                 changed = await launcher.begin_node(self.state, node, self._spawner)
-                self._change(changed)
+                self._change(replace(changed, fault=node.fault))
                 begun.append(changed)
-        if wait_s is not None:
-            await launcher.wait_ready(self.state, begun, self._spawner, wait_s)
+        try:
+            if wait_s is not None:
+                await launcher.wait_ready(self.state, begun, self._spawner, wait_s)
+        finally:
+            self.forgive([node.id for node in begun if self._alive(node)])
         return f"restarted {_names(begun)}"
+
+    def forgive(self, node_ids: Iterable[str]) -> None:
+        """No fault keeps these nodes down any more: heal leaves them alone."""
+        self.refresh()
+        for node_id in node_ids:
+            node = self._record.node(node_id)
+            if node is not None and node.fault:
+                self._change(replace(node, fault=""))
 
     async def heal(self, *, wait_s: float | None = None) -> list[str]:
         """Resume what is paused, restart what a fault stopped; returns what was done, in words.
