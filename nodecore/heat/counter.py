@@ -93,10 +93,8 @@ class HeatCounter:
         reads_scale, reads_error = _scale(reads.total(), self._reads_lost)
         writes_scale, writes_error = _scale(writes.total(), self._writes_lost)
         self._reads_lost = self._writes_lost = 0
-        totals = reads + writes if writes else reads
-        heaviest = heapq.nlargest(
-            AVERAGED_KEYS_MAX, totals.items(), key=lambda item: (item[1], item[0])
-        )
+        totals = _sum(reads, writes)
+        heaviest = _heaviest(totals, AVERAGED_KEYS_MAX)
         self.hot_keys = tuple(
             KeyHeat(
                 key=key,
@@ -112,14 +110,14 @@ class HeatCounter:
             for key, _count in heaviest[:HOT_KEYS_REPORTED]
         )
         bands = [0.0] * HEAT_BANDS
-        slot_of = self._slot_of
         for counted, scale in ((reads, reads_scale), (writes, writes_scale)):
-            for key, count in counted.items():
-                bands[slot_of(key) // _SLOTS_PER_BAND] += count * scale
+            slots = map(self._slot_of, counted)
+            for slot, count in zip(slots, counted.values(), strict=True):
+                bands[slot // _SLOTS_PER_BAND] += count * scale
         self.bands = tuple(round(band) for band in bands)
         total = reads.total() * reads_scale + writes.total() * writes_scale
         self.operations_per_s = total / elapsed_s
-        self._average(heaviest, totals.total(), elapsed_s)
+        self._average(heaviest, sum(totals.values()), elapsed_s)
 
     def _average(self, heaviest: list[tuple[bytes, int]], total: int, elapsed_s: float) -> None:
         averages: dict[bytes, float] = {}
@@ -144,6 +142,33 @@ class HeatCounter:
             if rises or stays:
                 hot[key] = True
         self._hot = hot
+
+
+def _sum(reads: Counter[bytes], writes: Counter[bytes]) -> dict[bytes, int]:
+    """Reads and writes together, in order of first appearance."""
+    if not writes or not reads:
+        return writes or reads
+    totals = dict(reads)
+    for key, count in writes.items():
+        totals[key] = totals.get(key, 0) + count
+    return totals
+
+
+def _heaviest(totals: dict[bytes, int], count_max: int) -> list[tuple[bytes, int]]:
+    """The heaviest keys, heaviest first and, of equal weight, greatest key first.
+
+    Sorting the bare counts gives the threshold at a fraction of the cost of ordering the keys, of
+    which there may be a hundred thousand; only those at or above it are ordered.
+    """
+    if len(totals) > count_max:
+        least = sorted(totals.values(), reverse=True)[count_max - 1]
+        heavy = [item for item in totals.items() if item[1] > least]
+        tied = [key for key, count in totals.items() if count == least]
+        heavy += [(key, least) for key in heapq.nlargest(count_max - len(heavy), tied)]
+    else:
+        heavy = list(totals.items())
+    heavy.sort(key=lambda item: (item[1], item[0]), reverse=True)
+    return heavy
 
 
 def _scale(counted: int, lost: int) -> tuple[float, float]:

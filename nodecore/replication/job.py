@@ -202,17 +202,29 @@ class Job:
                 claim.open -= 1
                 if not claim.open:
                     settled.append(claim)
+        copies = self._plain_copies()
         for claim in settled:
-            claim.outcome = self._outcome_of(claim.rows)
+            claim.outcome = self._outcome_of(claim.rows, copies)
         if not left:
             only = self.claims[0].outcome if len(self.claims) == 1 else None
-            self.outcome = only or self._outcome_of(range(len(self.keys)))
+            self.outcome = only or self._outcome_of(range(len(self.keys)), copies)
         return settled
 
-    def _outcome_of(self, rows: Sequence[int]) -> Outcome:
-        """Of settled rows. Without refusals and with every quorum reached it is plainly done."""
-        if not self.refusals and all(part.reached or not part.settled for part in self.parts):
-            copies = min([part.copies for part in self.parts if part.settled])
+    def _plain_copies(self) -> int | None:
+        """The least number of copies in the settled parts; None when anything went wrong in one."""
+        if self.refusals:
+            return None
+        least: int | None = None
+        for part in self.parts:
+            if part.settled:
+                if not part.reached:
+                    return None
+                least = part.copies if least is None else min(least, part.copies)
+        return least
+
+    def _outcome_of(self, rows: Sequence[int], copies: int | None) -> Outcome:
+        """Of settled rows; ``copies`` when all of them are plainly done."""
+        if copies is not None:
             return Done([self.version] * len(rows), Flag.NONE, copies)
         part_of = {index: part for part in self.parts for index in part.indexes}
         results: list[Version | Failed] = [self.version] * len(rows)
@@ -222,15 +234,15 @@ class Job:
         uncertain = False
         for position, index in enumerate(rows):
             part = part_of[index]
-            failed, copies = self._judge_key(part, index)
+            failed, held = self._judge_key(part, index)
             if failed is not None:
                 results[position] = failed
                 failures.append(failed)
-                uncertain = uncertain or copies > 0 or self.possible
+                uncertain = uncertain or held > 0 or self.possible
                 continue
-            if copies < part.old.needed or (part.new is not None and not part.reached):
+            if held < part.old.needed or (part.new is not None and not part.reached):
                 flags |= Flag.SLOPPY
-            copies_least = copies if copies_least is None else min(copies_least, copies)
+            copies_least = held if copies_least is None else min(copies_least, held)
         if len(failures) < len(rows):
             return Done(results, flags, copies_least or 0)
         first = failures[0]
