@@ -244,7 +244,7 @@ def check_keymap(keymap: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Split overrides into usable ones and problems in words.
 
     An unknown id is reported with the nearest known ones. A key that two actions would share is
-    reported; the later one in the override keeps its default keys.
+    reported; the later one in the override keeps its default keys. Two actions may trade keys.
     """
     usable: dict[str, str] = {}
     problems: list[str] = []
@@ -258,20 +258,23 @@ def check_keymap(keymap: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
         if not wanted:
             problems.append(f"keymap: no keys for {action_id!r}")
             continue
-        clash = _clash(action_id, wanted, usable)
-        if clash:
-            problems.append(f"keymap: {action_id!r}: {clash}")
-            continue
         usable[action_id] = wanted
+    # What one loses goes back to its default keys, which another may have taken: look again.
+    while clash := _first_clash(usable):
+        action_id, text = clash
+        problems.append(f"keymap: {action_id!r}: {text}")
+        del usable[action_id]
     return usable, problems
 
 
-def _clash(action_id: str, keys: str, usable: Mapping[str, str]) -> str:
-    for other in ACTIONS:
-        if other.action_id == action_id:
-            continue
-        taken = usable.get(other.action_id, other.keys).split(",")
-        for key in keys.split(","):
-            if key in taken:
-                return f"key {key!r} belongs to {other.action_id!r}"
-    return ""
+def _first_clash(usable: Mapping[str, str]) -> tuple[str, str] | None:
+    """The last override with a key that another action has too."""
+    for action_id in reversed(list(usable)):
+        keys = usable[action_id].split(",")
+        for other in ACTIONS:
+            if other.action_id == action_id:
+                continue
+            for key in usable.get(other.action_id, other.keys).split(","):
+                if key in keys:
+                    return action_id, f"key {key!r} belongs to {other.action_id!r}"
+    return None

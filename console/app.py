@@ -82,7 +82,8 @@ class ClusterConsole(App[None]):
         self.settings = settings or ScreenSettings()
         self.model = ClusterModel()
         self.undo = UndoStack()
-        self.keymap_used, self.problems = check_keymap(self.settings.keymap)
+        self.keymap_used, clashes = check_keymap(self.settings.keymap)
+        self.problems = [*self.settings.problems, *clashes]
         self.guest = TrioGuest(
             source,
             lambda snapshot: self._post(SnapshotArrived(snapshot)),

@@ -14,7 +14,7 @@ import typer
 
 from console import cli_chaos, cli_cluster, cli_scenario
 from console.cli_cluster import Json, Name
-from console.cli_output import print_json, report_error, result, tell
+from console.cli_output import print_json, print_table, report_error, result, tell
 from console.errors import ConsoleError, UsageError
 from console.exit_codes import ExitCode
 
@@ -62,7 +62,7 @@ def root(
 
 
 @app.command()
-def console(
+def console(  # noqa: PLR0913 - one parameter an option
     name: Name = "default",
     nodes: Annotated[int, typer.Option(help="How many nodes to start.", min=1, max=32)] = 5,
     attach: Annotated[
@@ -71,6 +71,16 @@ def console(
     data: Annotated[str, typer.Option("--data", help="Keep the nodes' state here.")] = "",
     no_load: Annotated[bool, typer.Option("--no-load", help="Make no load.")] = False,
     read_only: Annotated[bool, typer.Option("--read-only", help="Only watch.")] = False,
+    theme: Annotated[str | None, typer.Option("--theme", help="Name of the theme.")] = None,
+    glyphs: Annotated[
+        str | None, typer.Option("--glyphs", help="Signs to draw with.", metavar="full|block|ascii")
+    ] = None,
+    refresh: Annotated[
+        float | None, typer.Option("--refresh", help="Seconds between snapshots, 0.25 to 10.")
+    ] = None,
+    mouse: Annotated[
+        bool | None, typer.Option("--mouse/--no-mouse", help="Whether to take the mouse.")
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines of words, no screen.")] = False,
     json_: Json = False,
 ) -> None:
@@ -84,6 +94,7 @@ def console(
         data,
         not no_load,
         read_only,
+        {"theme": theme, "glyphs": glyphs, "refresh": refresh, "mouse": mouse},
     )
     if plain or json_:
         from console.runtime.plain_console import watch
@@ -218,6 +229,41 @@ def logs(
 
 
 @app.command()
+def config(json_: Json = False) -> None:
+    """Print the console's preferences, each with where it is from, and the files."""
+    from console.config import SETTINGS
+    from console.runtime.config_files import config_folder, read_preferences
+    from console.runtime.state_dir import home
+
+    preferences, warnings = read_preferences({})
+    folders = {"config_folder": str(config_folder()), "state_folder": str(home())}
+    rows = [
+        (setting.name, *preferences.chosen[setting.name], setting.variable, setting.help)
+        for setting in SETTINGS
+    ]
+    for warning in warnings:
+        tell(f"warning: {warning}")
+    if json_:
+        settings = {row[0]: {"value": row[1], "source": row[2]} for row in rows}
+        bound = {
+            action_id: {"keys": keys, "source": preferences.keymap_sources[action_id]}
+            for action_id, keys in preferences.keymap.items()
+        }
+        print_json({**folders, "settings": settings, "keymap": bound, "warnings": warnings})
+        return
+    columns = ("setting", "value", "from", "variable", "what it is")
+    print_table(columns, [(name, _word(value), *rest) for name, value, *rest in rows])
+    bindings = [
+        (action_id, keys, preferences.keymap_sources[action_id])
+        for action_id, keys in preferences.keymap.items()
+    ]
+    if bindings:
+        print_table(("action", "keys", "from"), bindings)
+    for name, folder in folders.items():
+        result(f"{name.replace('_', ' ')}: {folder}")
+
+
+@app.command()
 def doctor(json_: Json = False) -> None:
     """Check what this machine offers: versions, compiled parts, ports, limits."""
     from console.runtime.doctor import examine
@@ -230,6 +276,10 @@ def doctor(json_: Json = False) -> None:
             result(f"{'ok ' if finding.ok else 'BAD'} {finding.what}: {finding.found}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _word(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _write(value: bytes) -> None:

@@ -22,6 +22,8 @@ class ScreenSettings:
     read_only: bool = False
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Action id -> keys, comma separated."""
+    problems: tuple[str, ...] = ()
+    """What was wrong with the preferences; the log begins with it."""
     owns_nodes: bool = True
     """Whether leaving stops nodes that this console started."""
     hint: bool = False

@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from console.config import Preferences
 from console.errors import ClusterUnreachable, UsageError
 from console.load.settings import LoadSettings
+from console.runtime.config_files import config_folder, read_preferences
 from console.runtime.launcher import StartOptions, running_nodes
 from console.runtime.live_source import LiveOptions, LiveSource
 from console.runtime.scenario_runner import ScenarioRunner
 from console.runtime.state_dir import StateDir, home
 from console.scenario_progress import Script
 
+FRAMES_PER_S: Final = 15
+"""The screen is drawn at most so often; keys and snapshots are what changes it."""
 DOWN_GRACE_S: Final = 15.0
 """Under the eyes of an operator a dead node is replaced sooner than headless."""
 LOAD_RATE_PER_CORE: Final = 400.0
@@ -33,6 +39,8 @@ class ConsoleOptions:
     data: str = ""
     load: bool = True
     read_only: bool = False
+    typed: Mapping[str, object] = field(default_factory=dict)
+    """Preferences that were typed as flags, by name."""
 
 
 def default_load() -> LoadSettings:
@@ -89,8 +97,10 @@ def open_screen(options: ConsoleOptions) -> int:
             "the console needs a terminal on standard input and error",
             hint="ringdeck console --plain, or --json",
         )
+    # Before anything is started: a wrong flag must cost nothing.
+    preferences = read_preferences(options.typed)
     source, _ = make_source(options)
-    return _show(source, options, None)
+    return _show(source, options, None, preferences)
 
 
 def open_scenario(runner: ScenarioRunner, name: str) -> int:
@@ -99,10 +109,18 @@ def open_scenario(runner: ScenarioRunner, name: str) -> int:
     Returns the console's own exit code; the scenario's verdict is in its report.
     """
     options = ConsoleOptions(name)
-    return _show(runner.source, options, runner)
+    return _show(runner.source, options, runner, read_preferences({}))
 
 
-def _show(source: LiveSource, options: ConsoleOptions, script: Script | None) -> int:
+def _show(
+    source: LiveSource,
+    options: ConsoleOptions,
+    script: Script | None,
+    read: tuple[Preferences, list[str]],
+) -> int:
+    preferences, warnings = read
+    # Textual reads it when it is imported.
+    os.environ.setdefault("TEXTUAL_FPS", str(FRAMES_PER_S))
     # Loaded here: headless commands must not pay for the screen.
     from console.app import ClusterConsole
     from console.settings import ScreenSettings
@@ -111,12 +129,28 @@ def _show(source: LiveSource, options: ConsoleOptions, script: Script | None) ->
     seen = home() / ".seen"
     settings = ScreenSettings(
         title=options.name,
+        theme=preferences.text("theme"),
+        themes_folder=_themes_folder(preferences),
+        glyphs=preferences.text("glyphs"),
+        refresh_s=preferences.refresh_s,
         read_only=options.read_only,
+        keymap=preferences.keymap,
+        problems=tuple(warnings),
+        shots_folder=str(Path(preferences.text("shots")).expanduser()),
         owns_nodes=source.owns_nodes,
         hint=not seen.exists(),
         utc_offset_s=time.localtime().tm_gmtoff,
     )
     seen.touch()
     app = ClusterConsole(source, settings, script)
-    app.run()
+    app.run(mouse=preferences.mouse)
     return app.return_code or 0
+
+
+def _themes_folder(preferences: Preferences) -> str:
+    """The folder that was chosen, else the one beside the preferences when it is there."""
+    chosen = preferences.text("themes")
+    if chosen:
+        return str(Path(chosen).expanduser())
+    beside = config_folder() / "themes"
+    return str(beside) if beside.is_dir() else ""

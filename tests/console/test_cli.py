@@ -116,3 +116,23 @@ def test_no_terminal_is_2_with_a_hint() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert "--plain" in done.stderr
+
+
+def test_config_prints_every_setting_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("RINGDECK_GLYPHS", "ascii")
+    (tmp_path / "ringdeck").mkdir()
+    file = tmp_path / "ringdeck" / "config.toml"
+    file.write_text('refresh = 2\nthme = "x"\n[keymap]\n"node.add" = "n"\n')
+    assert run(["config", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["settings"]["glyphs"] == {"value": "ascii", "source": "RINGDECK_GLYPHS"}
+    assert found["settings"]["refresh"] == {"value": 2.0, "source": str(file)}
+    assert found["settings"]["theme"]["source"] == "default"
+    assert found["keymap"] == {"node.add": {"keys": "n", "source": str(file)}}
+    assert "did you mean theme?" in err
+    assert run(["config"]) == 0
+    assert "ringdeck-dark" in capsys.readouterr().out

@@ -31,7 +31,12 @@ def environment(home: Path) -> dict[str, str]:
         kept["RINGDECK_TABLE"] = os.environ["RINGDECK_TABLE"]
     # Below the ephemeral range; several test runs at once must not choose the same.
     base = random.SystemRandom().randrange(20_000, 31_000, 50)
-    return {**kept, "RINGDECK_HOME": str(home), "RINGDECK_PORT_BASE": str(base)}
+    own = {
+        "RINGDECK_HOME": str(home),
+        "RINGDECK_PORT_BASE": str(base),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+    }
+    return {**kept, **own}
 
 
 @dataclass(frozen=True)
