@@ -104,24 +104,23 @@ class Run:
         try:
             cluster.wait(self._converged, CONVERGENCE_S, "all owners hold the same")
         except TimeoutError:
-            # What differs is said by the checkers below.
             self.reached("no-convergence")
+        # Before the last reads: they repair what they find.
+        expect = self.expect
+        found = check_convergence(cluster, workload.keys)
+        if expect.copies:
+            found += check_copies(cluster, workload.keys)
         settled_s = self.world.now_s
         for process in cluster.running_members:
             workload.read_all(str(process.node_id))
-        expect = self.expect
-        found = check_reads(
+        found += check_reads(
             self.history,
             lag_s=expect.lag_s,
             since_s=expect.reads_since_s,
             settled_s=settled_s,
         )
         found += check_progress(self.history, share=expect.success)
-        found += check_ring(cluster)
-        found += check_convergence(cluster, workload.keys)
-        if expect.copies:
-            found += check_copies(cluster, workload.keys)
-        return found
+        return found + check_ring(cluster)
 
     def _converged(self) -> bool:
         keys = self.workload.keys
