@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Final, final
 
 from nodecore import limits
-from nodecore.doors.http_cache_routes import render_get
+from nodecore.doors.http_cache_routes import render_get, render_hit
 from nodecore.doors.http_context import Call, HttpContext
 from nodecore.doors.http_parser import HttpParser, HttpProblem, HttpRequest
 from nodecore.doors.http_replies import (
@@ -187,11 +187,12 @@ class HttpSession:
             self._check_origin(headers)
         target = request.target
         if request.method == b"GET" and b"?" not in target and target.startswith(CACHE_PREFIX):
-            # The hit path: what the route table would do for it, without the table.
+            # The hit path: what the route table would do for it, without the table; the gate first.
             key = decode_key(target[7:])
             self._backend.count_request("http_get")
             raw = OCTETS in headers.get(b"accept", b"")
-            return HttpAsk((Read((key,), Level.DEFAULT),), render_get, (key, raw))
+            hit = render_hit(self._backend.table, key, raw, now)
+            return hit or HttpAsk((Read((key,), Level.DEFAULT),), render_get, (key, raw))
         return self._route(request, now)
 
     def _route(self, request: HttpRequest, now: Now) -> Reply | HttpAsk:

@@ -41,6 +41,7 @@ from nodecore.requests import (
     Value,
     Write,
 )
+from nodecore.table.interface import Table
 
 _decode = msgspec.json.Decoder().decode
 _ABSENT: Final = b'{"error":{"code":"not_found","message":"no such key"}}'
@@ -99,11 +100,25 @@ def render_get(context: Context, outcomes: Sequence[Outcome], extra: object, now
     if isinstance(found, Failed | Unknown):
         return failure_reply(found)
     assert isinstance(found, Value)
-    version = b"%x-%x" % found.version
-    headers = b'ETag: "%b"\r\n' % version
-    if outcome.flags:
-        headers += flag_headers(outcome.flags)
     key, raw = extra
+    flags = flag_headers(outcome.flags) if outcome.flags else b""
+    return _found_reply(key, raw, found, flags, now)
+
+
+def render_hit(table: Table, key: bytes, raw: bool, now: Now) -> Reply | None:
+    """The reply for a key that the gate may answer; None when the node must be asked."""
+    value = table.multi_get((key,), now.wall_ms)[0]
+    if value is None:
+        return None
+    entry = table.get(key)
+    assert entry is not None
+    found = Value(value, Version(entry.hlc, entry.node), entry.expires_ms, entry.kind)
+    return _found_reply(key, raw, found, b"", now)
+
+
+def _found_reply(key: bytes, raw: bool, found: Value, flags: bytes, now: Now) -> Reply:
+    version = b"%x-%x" % found.version
+    headers = b'ETag: "%b"\r\n%b' % (version, flags)
     if raw:
         return Reply(200, found.value, OCTETS, headers)
     ttl = b"%.3f" % (max(0, found.expires_ms - now.wall_ms) / 1000) if found.expires_ms else b"null"
