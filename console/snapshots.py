@@ -8,7 +8,7 @@ Where nodes disagree the rules of :mod:`nodecore.status` decide.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -243,10 +243,11 @@ def _change(fresh: Mapping[str, NodeStatistics]) -> ChangeProgress | None:
 
 def _faults(observed: Observed, fresh: Mapping[str, NodeStatistics]) -> tuple[ActiveFault, ...]:
     """Faults of all nodes, those with one id as one, then process faults."""
+    reported = [fault for _, statistics in sorted(fresh.items()) for fault in statistics.faults]
+    ids = {fault.fault_id for fault in reported}
     grouped: dict[str, list[FaultState]] = {}
-    for _, statistics in sorted(fresh.items()):
-        for fault in statistics.faults:
-            grouped.setdefault(fault.fault_id, []).append(fault)
+    for fault in reported:
+        grouped.setdefault(_whole_id(fault.fault_id, ids), []).append(fault)
     found = [
         ActiveFault(
             fault_id=fault_id,
@@ -278,10 +279,20 @@ def _faults(observed: Observed, fresh: Mapping[str, NodeStatistics]) -> tuple[Ac
     return tuple(sorted(found, key=lambda fault: (fault.since_wall_ms, fault.fault_id)))
 
 
+def _whole_id(fault_id: str, ids: Collection[str]) -> str:
+    """``cut-1`` for its second part on one node, ``cut-1.2``: ids are per node."""
+    whole, dot, number = fault_id.rpartition(".")
+    return whole if dot and number.isdecimal() and whole in ids else fault_id
+
+
 def _joined_target(faults: Sequence[FaultState]) -> str:
-    """``*->n3`` for faults that differ only in the caller."""
+    """``*->n3`` for faults that differ only in the caller, ``n3`` for all that touch it."""
     targets = sorted({fault.target for fault in faults})
     if len(targets) == 1:
         return targets[0]
-    callees = {target.partition("->")[2] for target in targets}
-    return f"*->{min(callees)}" if len(callees) == 1 else ", ".join(targets)
+    ends = [target.partition("->")[::2] for target in targets]
+    callees = {callee for _, callee in ends}
+    if len(callees) == 1:
+        return f"*->{min(callees)}"
+    shared = [end for end in ends[0] if end != "*" and all(end in pair for pair in ends)]
+    return shared[0] if shared else ", ".join(targets)

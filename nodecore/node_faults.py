@@ -158,11 +158,8 @@ def fault_states(board: FaultBoard, now: Now) -> tuple[FaultState, ...]:
 
 
 def describe(fault: ActiveFault) -> str:
-    """One line for a person: kind, figures, direction."""
-    spec = fault.spec
-    figures = [f"{name} {value:g}" for name, value in spec.attributes.items() if value]
-    share = [f"on {spec.toxicity:.0%} of the connections"] if spec.toxicity < 1 else []
-    return " ".join([spec.kind, *figures, spec.stream, *share])
+    """One line for a person: ``latency 200±50 ms down``, as whoever asked for it words it."""
+    return fault.spec.text()
 
 
 def _span_problem(name: str, value: object, high: float) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from console.snapshots import LocalProcess, Observation, Observed, SnapshotAssembler
 from console.source import ProcessState
+from console.view_models.nodes import node_rows
 from nodecore.config import Addresses
 from nodecore.ids import Epoch, NodeId
 from nodecore.placement.slot_map import SlotMap
@@ -99,3 +100,23 @@ def test_old_figures_are_shown_with_their_age_and_have_no_vote() -> None:
     rows = {row.node_id: row for row in snapshot.members}
     assert rows["n2"].status == "alive"
     assert rows["n1"].statistics_age_s == 10.0
+
+
+def test_the_parts_of_a_cut_are_one_fault_on_its_node() -> None:
+    def on(name: str, *parts: tuple[str, str]) -> Observation:
+        faults = tuple(
+            FaultState(fault_id, "cut", link, "cut", "cli", 1, 0, 2) for fault_id, link in parts
+        )
+        return Observation(replace(statistics(name), faults=faults), 0.0)
+
+    reports = {
+        "n1": on("n1", ("cut-1", "n1->n3")),
+        "n2": on("n2", ("cut-1", "n2->n3"), ("v1.5", "n2->n1")),
+        "n3": on("n3", ("cut-1", "client->n3"), ("cut-1.2", "n3->*")),
+    }
+    snapshot = SnapshotAssembler("x").assemble(Observed(5, reports, [topology("n1", "n2", "n3")]))
+    found = {fault.fault_id: (fault.target, fault.hits) for fault in snapshot.faults}
+    # A name that only looks like a part stays a fault of its own.
+    assert found == {"cut-1": ("n3", 8), "v1.5": ("n2->n1", 2)}
+    words = {row.node_id: row.fault_text for row in node_rows(snapshot, {}, None, {})}
+    assert words == {"n1": "cut", "n2": "", "n3": "cut"}
