@@ -148,6 +148,9 @@ def add(
 def remove(
     node: Annotated[str, typer.Argument(help="Which node.", metavar="NODE")],
     name: Name = "default",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when fewer members than copies would remain.")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for it.", min=1.0)] = 60.0,
     json_: Json = False,
 ) -> None:
@@ -155,7 +158,7 @@ def remove(
     from console.runtime import cluster_commands
     from console.runtime.run import run_command
 
-    how = run_command(lambda: cluster_commands.remove(name, node, timeout, tell))
+    how = run_command(lambda: cluster_commands.remove(name, node, timeout, tell, force=force))
     if json_:
         print_json({"removed": node, "how": how})
     else:

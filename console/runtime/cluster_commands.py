@@ -20,6 +20,7 @@ from console.runtime.spawner import DetachedSpawner
 from console.runtime.state_dir import StateDir
 from console.runtime.supervisor import Supervisor
 from nodecore.errors import Code, InvalidTopology
+from nodecore.placement.proposals import copies_missing
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.statistics import NodeStatistics
@@ -27,6 +28,10 @@ from nodecore.status import ClusterStatus, merge_status, newest, slot_counts
 
 ASK_TIMEOUT_S: Final = 3.0
 POLL_S: Final = 0.2
+CHANGE_TIMEOUT_S: Final = 12.0
+"""A node decides a proposal, or gives it up, within ten seconds."""
+NOTICED_S: Final = 8.0
+"""Others notice within this that a process does not answer any more."""
 END_DEADLINE_S: Final = 5.0
 """A node that has left ends by itself within this."""
 
@@ -223,19 +228,29 @@ async def add(name: str, count: int, timeout_s: float, tell: Tell) -> list[str]:
     return added
 
 
-async def remove(name: str, node_id: str, timeout_s: float, tell: Tell) -> str:
+async def remove(name: str, node_id: str, timeout_s: float, tell: Tell, *, force: bool) -> str:
     """Take a node out: a live one hands its data over first, a dead one is removed by the others.
+
+    ``force``: also when fewer members than copies would remain.
 
     Raises:
         UsageError: it is no member.
-        NodeRefused: the cluster won't (too few members, another change).
-        ConsoleError: not finished within ``timeout_s``.
+        NodeRefused: the cluster won't (the last member, no majority).
+        ConsoleError: too few members would remain, or not finished within ``timeout_s``.
     """
     supervisor = running_cluster(name)
     topology = await newest_topology(supervisor.record)
+    members = [str(member.node_id) for member in topology.members]
     if node_id not in [member.node_id for member in topology.all_members]:
-        members = ", ".join(member.node_id for member in topology.members)
-        raise UsageError(f"{node_id} is no member of cluster {name!r} (members: {members})")
+        known = ", ".join(members)
+        raise UsageError(f"{node_id} is no member of cluster {name!r} (members: {known})")
+    missing = copies_missing(topology)
+    if missing is not None and not force and len(members) > 1:
+        raise ConsoleError(
+            f"{node_id} stays: {missing}",
+            hint=f"add a node first, or make do with fewer copies: "
+            f"ringdeck cluster remove {node_id} --force --name {name}",
+        )
     doors = reachable(supervisor.record)
     with trio.move_on_after(timeout_s) as scope:
         if node_id in doors:
@@ -243,7 +258,7 @@ async def remove(name: str, node_id: str, timeout_s: float, tell: Tell) -> str:
             how = "left"
         else:
             others = [address for name, address in doors.items() if name != node_id]
-            await _when_free("change.remove", others, {"node_id": node_id}, tell)
+            await _when_free("change.remove", others, {"node_id": node_id}, tell, NOTICED_S)
             how = "removed"
         await wait_stable(supervisor.record, absent=node_id)
     if scope.cancelled_caught:
@@ -267,17 +282,25 @@ async def _end_process(supervisor: Supervisor, node_id: str) -> None:
 
 
 async def _when_free(
-    verb: str, addresses: Sequence[str], arguments: Mapping[str, object], tell: Tell
+    verb: str,
+    addresses: Sequence[str],
+    arguments: Mapping[str, object],
+    tell: Tell,
+    patience_s: float = 0.0,
 ) -> None:
+    """Run a verb of a change; ``patience_s``: how long a refusal may be for what is not known yet."""
+    until = trio.current_time() + patience_s
     told = False
     while True:
         try:
-            await call_first(addresses, verb, arguments)
+            await call_first(addresses, verb, arguments, timeout_s=CHANGE_TIMEOUT_S)
             return
         except NodeRefused as refused:
-            if refused.code != Code.CHANGE_RUNNING:
+            busy = refused.code == Code.CHANGE_RUNNING
+            early = refused.code == Code.REFUSED and trio.current_time() < until
+            if not busy and not early:
                 raise
-        if not told:
+        if busy and not told:
             tell("waiting for the change that is under way")
             told = True
         await trio.sleep(POLL_S)

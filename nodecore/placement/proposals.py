@@ -45,6 +45,7 @@ __all__ = [
     "RECOVERY_EPOCHS",
     "Refused",
     "bootstrap",
+    "copies_missing",
     "may_remove",
     "propose_cancel",
     "propose_coordinator",
@@ -224,11 +225,17 @@ def may_remove(topology: Topology, live: Collection[NodeId], node_id: NodeId) ->
         return f"{node_id} is alive"
     if not has_majority(voter_sets(topology), live):
         return "a majority of the voters is not reachable"
+    return copies_missing(topology)
+
+
+def copies_missing(topology: Topology) -> str | None:
+    """What would be wanting with one member less; None: every keyspace still has all its copies."""
     copies = max(keyspace.n for keyspace in topology.keyspaces)
     remaining = len(topology.members) - 1
-    if remaining < copies:
-        return f"{remaining} members would remain, {copies} copies are wanted"
-    return None
+    if remaining >= copies:
+        return None
+    verb = "member" if remaining == 1 else "members"
+    return f"{remaining} {verb} would remain, {copies} copies are wanted"
 
 
 def _without(topology: Topology, node_id: NodeId, coordinator: NodeId, kind: str) -> Topology:

@@ -29,6 +29,7 @@ from nodecore.placement.proposals import (
     propose_remove,
 )
 from nodecore.placement.topology import Member, Topology
+from nodecore.placement.voters import has_majority, voter_sets
 from nodecore.replication.change_ports import ChangePorts
 from nodecore.replication.departure import OPERATOR_CANCEL
 from nodecore.requests import Done, Failed, Outcome, Unknown
@@ -78,8 +79,26 @@ class Admission:
             document = draft()
         except Refused as refused:
             return Failed(refused.code, str(refused))
+        lost = self._voters_lost()
+        if lost:
+            # Known beforehand, it is refused at once instead of being tried until the deadline.
+            text = (
+                f"no majority of the voters is reachable, nothing can be decided without "
+                f"{', '.join(lost)}: bring them back, or give them up (ringdeck cluster recover)"
+            )
+            return Failed(Code.NO_QUORUM, text, 1.0)
         self._ports.propose(document, partial(_tell, on_outcome), now)
         return None
+
+    def _voters_lost(self) -> list[NodeId]:
+        """The voters that can't be reached, when the others are no majority."""
+        topology = self._topology()
+        if topology is None:
+            return []
+        sets = voter_sets(topology)
+        voters = sorted({voter: None for voters in sets for voter in voters})
+        live = [node for node in voters if node == self._id or self._ports.is_live(node)]
+        return [] if has_majority(sets, live) else [node for node in voters if node not in live]
 
     def on_join(self, peer: NodeId, stream: int, plain: object, now: Now) -> None:
         """A node asks to be made a member."""

@@ -126,3 +126,20 @@ async def test_process_verbs(state: StateDir) -> None:
     restored = state.load()
     assert restored is not None
     assert [node.fault for node in restored.nodes] == ["", "", ""]
+
+
+async def test_a_node_that_ends_again_is_still_to_be_healed(state: StateDir) -> None:
+    record = await start_cluster(state, StartOptions(nodes=2), FakeNodeSpawner(), print)
+    spawner = FakeNodeSpawner(["raise SystemExit(1)", HANG, READY])
+    supervisor = Supervisor(state, record, spawner)
+    await supervisor.kill(["n2"])
+    with pytest.raises(StartFailed, match="n2 did not start: exit 1"):
+        await supervisor.heal(wait_s=10)
+    assert supervisor.view("n2").node.fault == "kill"
+    with pytest.raises(StartFailed, match="not ready within"):
+        await supervisor.heal(wait_s=0.2)
+    assert supervisor.view("n2").state is ProcessState.RUNNING
+    assert supervisor.view("n2").node.fault == ""
+    await supervisor.kill(["n2"])
+    assert await supervisor.heal(wait_s=10) == ["restarted n2"]
+    assert supervisor.view("n2").node.fault == ""
