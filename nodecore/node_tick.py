@@ -29,7 +29,7 @@ class Ticker:
         """One tick."""
         node = self._node
         report = node.store.tick(now)
-        node.heat.tick(report.touched, report.touches_lost, now)
+        node.heat.tick(report.touched, report.touches_lost, now, report.written, report.writes_lost)
         node.recorder.note_operations(sum(operations(node)), now)
         if report.evicted:
             self._tell_evictions(report.evicted)

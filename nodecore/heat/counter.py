@@ -73,12 +73,30 @@ class HeatCounter:
             self._writes_pending.extend(keys[:room])
             self._writes_lost += len(keys) - room
 
-    def tick(self, touched: Sequence[bytes], touches_lost: int, now: Now) -> None:
-        """Take the reads of a tick: the touched keys and how many more there were."""
+    def tick(
+        self,
+        touched: Sequence[bytes],
+        touches_lost: int,
+        now: Now,
+        written: Sequence[bytes] = (),
+        writes_lost: int = 0,
+    ) -> None:
+        """Take what a tick touched.
+
+        Args:
+            touched: the keys, in any order, repeated.
+            touches_lost: how many more there were.
+            now: the end of the tick.
+            written: those of ``touched`` that were writes; all others were reads.
+            writes_lost: those of ``touches_lost`` that were writes.
+        """
         if self._started_s is None:
             self._started_s = now.mono_s
         self._reads.update(touched)
-        self._reads_lost += touches_lost
+        self._reads_lost += touches_lost - writes_lost
+        self._writes_lost += writes_lost
+        if written:
+            self._move_writes(Counter(written))
         if self._writes_pending:
             self._writes.update(self._writes_pending)
             self._writes_pending = []
@@ -86,6 +104,17 @@ class HeatCounter:
         if elapsed_s >= self._window_s:
             self._close_window(elapsed_s)
             self._started_s = now.mono_s
+
+    def _move_writes(self, written: Counter[bytes]) -> None:
+        """Count as writes what was counted as reads with all touches."""
+        reads = self._reads
+        for key, count in written.items():
+            left = reads[key] - count
+            if left > 0:
+                reads[key] = left
+            else:
+                del reads[key]
+        self._writes.update(written)
 
     def _close_window(self, elapsed_s: float) -> None:
         reads, writes = self._reads, self._writes

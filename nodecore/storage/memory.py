@@ -61,6 +61,8 @@ class Store(EntryChanges):
         self._settle()
         touched, table.touched = table.touched, []
         lost, table.touches_lost = table.touches_lost, 0
+        written, table.written = table.written, []
+        writes_lost, table.writes_lost = table.writes_lost, 0
         self._hits_seen = 0
         expiring, table.expiring = table.expiring, []
         for expires_ms, key in expiring:
@@ -76,7 +78,14 @@ class Store(EntryChanges):
         evicted, self._evicted = self._evicted, []
         expired = self.evictions["expired"] - self._expired_before
         self._expired_before = self.evictions["expired"]
-        return StoreTick(touched=touched, touches_lost=lost, evicted=evicted, expired=expired)
+        return StoreTick(
+            touched=touched,
+            touches_lost=lost,
+            written=written,
+            writes_lost=writes_lost,
+            evicted=evicted,
+            expired=expired,
+        )
 
     def _keep_headroom(self) -> None:
         table = self.table

@@ -15,6 +15,10 @@ class StoreTick:
     """Keys touched since the last tick, in order, repeated."""
     touches_lost: int
     """Touches beyond the cap: scale the counts by (len + lost) / len."""
+    written: list[bytes]
+    """Those of ``touched`` that were writes which the gate served."""
+    writes_lost: int
+    """Those of ``touches_lost`` that were such writes."""
     evicted: list[tuple[bytes, Version]]
     """Evicted since the last tick where this node decides: other owners drop up to that version."""
     expired: int

@@ -97,9 +97,9 @@ cdef class CompiledTable:
     cdef int64_t tally_counts[QUEUES]
     cdef char* out
     cdef Py_ssize_t out_used, out_room
-    cdef list _touched
+    cdef list _touched, _written
     cdef public list inserted, expiring, older
-    cdef public int64_t touches_lost, touches_max
+    cdef public int64_t touches_lost, touches_max, writes_lost
     cdef public int64_t gate_reads, gate_hits, gate_writes
     cdef public int64_t bytes_used, inline_bytes_max
     cdef public int64_t hlc_high
@@ -123,7 +123,8 @@ cdef class CompiledTable:
         self.flags = <const unsigned char*>PyBytes_AS_STRING(self.flags_held)
         self.prefixes = ()
         self.guard_open = True
-        self._touched, self.inserted, self.expiring, self.older = [], [], [], []
+        self._touched, self._written = [], []
+        self.inserted, self.expiring, self.older = [], [], []
         self.touches_max = TOUCHES_MAX
         self.inline_bytes_max = INT64_TOP
 
@@ -159,6 +160,14 @@ cdef class CompiledTable:
     @touched.setter
     def touched(self, list keys not None):
         self._touched = keys
+
+    @property
+    def written(self):
+        return self._written
+
+    @written.setter
+    def written(self, list keys not None):
+        self._written = keys
 
     # -- hash cells
 
@@ -376,6 +385,13 @@ cdef class CompiledTable:
         else:
             self.touches_lost += 1
         return 0
+
+    cdef inline int note_write(self, bytes key) except -1:
+        if PyList_GET_SIZE(self._touched) < self.touches_max:
+            PyList_Append(self._written, key)
+        else:
+            self.writes_lost += 1
+        return self.note(key)
 
     def touch(self, bytes key not None, Entry entry not None):
         if (entry.marks & 3) < 3:
@@ -620,7 +636,7 @@ cdef class CompiledTable:
         if is_fresh:
             PyList_Append(self.inserted, entry.key)
         self.gate_writes += 1
-        self.note(entry.key)
+        self.note_write(entry.key)
         self.say(b"+OK\r\n", 5)
         return 1
 

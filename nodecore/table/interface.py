@@ -120,6 +120,10 @@ class Table(Protocol):
     ``touches_max`` (then ``touches_lost`` counts)."""
     touches_lost: int
     touches_max: int
+    written: list[bytes]
+    """Those of ``touched`` that were inline writes, in order."""
+    writes_lost: int
+    """Those of ``touches_lost`` that were inline writes."""
     inserted: list[bytes]
     """New keys that inline writes created, to be taken by the policy before the next mutation."""
     expiring: list[tuple[int, bytes]]

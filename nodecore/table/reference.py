@@ -56,6 +56,8 @@ class ReferenceTable:
         self._queue_counts = [0] * QUEUES_COUNT
         self.touched: list[bytes] = []
         self.touches_lost = 0
+        self.written: list[bytes] = []
+        self.writes_lost = 0
         self.touches_max = TOUCHES_MAX
         self.inserted: list[bytes] = []
         self.expiring: list[tuple[int, bytes]] = []
@@ -171,6 +173,13 @@ class ReferenceTable:
             self.touched.append(key)
         else:
             self.touches_lost += 1
+
+    def _note_write(self, key: bytes) -> None:
+        if len(self.touched) < self.touches_max:
+            self.written.append(key)
+        else:
+            self.writes_lost += 1
+        self._note(key)
 
     def slot_of(self, key: bytes) -> int:
         opening = key.find(b"{")
@@ -350,5 +359,5 @@ class ReferenceTable:
         if fresh:
             self.inserted.append(stored.key)
         self.gate_writes += 1
-        self._note(stored.key)
+        self._note_write(stored.key)
         return b"+OK\r\n"

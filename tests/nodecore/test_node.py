@@ -494,6 +494,19 @@ def test_a_node_alone_that_was_killed_serves_again_within_a_second() -> None:
     assert node.clock.next(pump.now).hlc > last.hlc
 
 
+def test_what_the_gate_writes_is_heat_of_writes() -> None:
+    pump = Pump(1)
+    pump.run(1.0)
+    node = pump.nodes["n1"]
+    write = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"
+    read = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+    data = write * 30 + read * 10
+    assert node.table.serve(data, pump.now.wall_ms, b"$-1\r\n")[1] == len(data)
+    pump.run(1.3)
+    (heat,) = node.heat.hot_keys or node.statistics(pump.now).hot_keys
+    assert heat.writes_per_s == 3 * heat.reads_per_s > 0
+
+
 def test_a_node_that_lost_its_records_does_not_wait_either() -> None:
     pump = Pump(3, down_grace_s=1000.0)
     pump.submit("n1", Write((b"k",), (b"1",)))

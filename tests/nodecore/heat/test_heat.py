@@ -42,6 +42,34 @@ def test_rates_are_exact_counts(numbers: list[int]) -> None:
     assert (len(counter.bands), sum(counter.bands)) == (HEAT_BANDS, len(touched))
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.booleans()), max_size=60),
+    st.integers(0, 5),
+)
+def test_reads_and_inline_writes_are_told_apart(touches: list[tuple[bytes, bool]], at: int) -> None:
+    counter = HeatCounter(slot_of)
+    counter.tick([], 0, Now(1.0, 0))
+    for part in (touches[:at], touches[at:]):
+        touched = [key for key, _ in part]
+        written = [key for key, is_write in part if is_write]
+        counter.tick(touched, 0, Now(1.5, 0), written)
+    counter.note_writes([b"long"])
+    counter.tick([], 0, Now(2.0, 0))
+    expected = Counter(touches)
+    rates = {heat.key: (heat.reads_per_s, heat.writes_per_s) for heat in counter.hot_keys}
+    assert rates.pop(b"long") == (0, 1)
+    assert rates == {key: (expected[key, False], expected[key, True]) for key, _is_write in touches}
+    assert sum(counter.bands) == len(touches) + 1
+
+
+def test_lost_writes_scale_the_writes_and_not_the_reads() -> None:
+    counter = HeatCounter(slot_of)
+    counter.tick([], 0, Now(1.0, 0))
+    counter.tick([b"r"] * 300 + [b"w"] * 100, 500, Now(2.0, 0), [b"w"] * 100, 200)
+    rates = {heat.key: (heat.reads_per_s, heat.writes_per_s) for heat in counter.hot_keys}
+    assert rates == {b"r": (600, 0), b"w": (0, 300)}
+
+
 def test_nothing_is_reported_before_a_window_is_complete() -> None:
     counter = HeatCounter(slot_of)
     counter.tick([b"k"] * 100, 0, Now(1.0, 0))

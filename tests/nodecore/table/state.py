@@ -40,6 +40,8 @@ def table_state(table: Table) -> object:
         slots,
         table.touched,
         table.touches_lost,
+        table.written,
+        table.writes_lost,
         table.inserted,
         table.expiring,
         table.older,

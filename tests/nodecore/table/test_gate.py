@@ -98,6 +98,20 @@ def test_an_inline_write_is_versioned_indexed_and_reported(new_table: NewTable) 
     assert table.queue_bytes(2) == entry.size
 
 
+def test_inline_writes_are_told_apart_from_reads(new_table: NewTable) -> None:
+    table = opened(new_table, SLOT_READ | SLOT_SOLE)
+    table.serve(SET_K + GET_K + SET_K + GET_K, 1, NIL)
+    assert table.touched == [b"k"] * 4
+    assert table.written == [b"k"] * 2
+    table.touches_max = 4
+    table.serve(SET_K + GET_K, 1, NIL)
+    assert (len(table.touched), len(table.written)) == (4, 2)
+    assert (table.touches_lost, table.writes_lost) == (2, 1)
+    table.touched, table.written = [], []
+    table.serve(SET_K, 1, NIL)
+    assert table.touched == table.written == [b"k"]
+
+
 def test_an_inline_write_over_a_tombstone_is_a_new_key(new_table: NewTable) -> None:
     table = opened(new_table, SLOT_SOLE)
     dead = table.put(b"k", Kind.TOMBSTONE, b"", 1, 1, 0)
