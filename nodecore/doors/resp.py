@@ -230,13 +230,14 @@ class RespSession:
         connection = self.connection
         idle = self._parser.idle
         self.partial = not idle
+        # Redirects shut nothing: the gate answers only for slots that this node owns, and what it
+        # leaves over is redirected here.
         self.gate_open = (
             not self._replies
             and not waiting
             and not self._ending
             and connection.authenticated
             and connection.transaction is None
-            and not connection.redirects
             and connection.level is Level.DEFAULT
             and idle
         )

@@ -82,7 +82,7 @@ class Session(Protocol):
     gate_open: bool
     """Whether incoming bytes may be offered to ``Table.serve`` first. The data plane reads it before
     each receive; True only while the session has no partial command buffered, nothing outstanding,
-    and neither authentication, MULTI, tracking nor redirects stand in the way."""
+    and neither authentication, MULTI nor tracking stand in the way."""
     nil: bytes
     """This protocol version's reply to a miss, for the gate."""
     closing: bool

@@ -19,6 +19,7 @@ from tests.bench.resp import redis_benchmark
 from tests.bench.servers import Server, redis_server, ringdeck_nodes
 
 DEPTHS = (1, 16, 64)
+KEYS = 10_000
 
 
 def requests_of(pipeline: int, scale: float) -> int:
@@ -39,7 +40,7 @@ def alternate(
                         test,
                         pipeline=pipeline,
                         requests=requests_of(pipeline, scale),
-                        keys=10_000,
+                        keys=KEYS,
                     )
                     samples.setdefault((name, test, pipeline), []).append(
                         (figure.operations_per_s, figure.p99_ms, figure.cpu_s_per_million)
@@ -70,15 +71,21 @@ def print_resp(title: str, figures: dict[tuple[str, str, int], tuple[float, floa
 
 
 def section_resp(rounds: int, scale: float) -> None:
+    """One node beside redis-server; every key that is read exists."""
     with redis_server() as redis, ringdeck_nodes(1) as compiled:
         with ringdeck_nodes(1, table="reference", name="bench-reference") as reference:
             contenders = {"redis-server": [redis], "compiled": compiled, "reference": reference}
+            for servers in contenders.values():
+                sections.fill(servers[0].resp, KEYS)
             print_resp("one node", alternate(contenders, rounds, scale))
 
 
 def section_cluster(rounds: int, scale: float) -> None:
+    """Three nodes; all clients talk to the first, the processor time is that of all three."""
     with redis_server() as redis, ringdeck_nodes(3) as nodes:
         contenders = {"redis-server": [redis], "three nodes": nodes}
+        for servers in contenders.values():
+            sections.fill(servers[0].resp, KEYS)
         print_resp("three nodes, N=3 W=2 R=1", alternate(contenders, rounds, scale / 4))
 
 

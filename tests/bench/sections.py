@@ -90,14 +90,20 @@ def native(rounds: int, scale: float) -> dict[str, float]:
     with ringdeck_nodes(3) as nodes:
         targets = ",".join(f"127.0.0.1:{node.native}" for node in nodes)
         done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.native_load", targets, str(rounds), str(scale)],
+            [
+                sys.executable, "-m", "tests.bench.native_load", targets, str(rounds), str(scale),
+                ",".join(str(node.pid) for node in nodes),
+            ],
             cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         figures = json.loads(done.stdout)
-    print("\nnative client, three nodes, N=3 W=2, batches of 200, values of 100 bytes")
+    print(
+        "\nnative client, three nodes, N=3 W=2, values of 100 bytes: keys/s | CPU us a key, all four"
+    )
     for name, figure in figures.items():
-        print(f"  {name:6} {figure:12,.0f} keys/s")
+        if not name.endswith("_cpu_us"):
+            print(f"  {name:18} {figure:12,.0f}   {figures[name + '_cpu_us']:6.2f}")
     return figures
 
 
@@ -108,6 +114,7 @@ def http(rounds: int, scale: float) -> dict[str, float] | None:
         print("\nhttp: skipped, wrk is not installed")
         return None
     figures = []
+    cpu_us = []
     with ringdeck_nodes(1) as nodes:
         url = f"http://127.0.0.1:{nodes[0].http}/cache/user:123"
         put = urllib.request.Request(
@@ -115,6 +122,7 @@ def http(rounds: int, scale: float) -> dict[str, float] | None:
         )
         urllib.request.urlopen(put, timeout=10).close()
         for _ in range(rounds):
+            before = nodes[0].cpu_s()
             done = subprocess.run(
                 [program, "-t1", "-c16", "-d3s", url],
                 capture_output=True,
@@ -126,9 +134,14 @@ def http(rounds: int, scale: float) -> dict[str, float] | None:
             assert found is not None, done.stdout
             assert "Non-2xx" not in done.stdout, done.stdout
             figures.append(float(found.group(1)))
-    rate = statistics.median(figures)
-    print(f"\nhttp: {rate:,.0f} hits/s on one node (wrk, 16 connections)")
-    return {"hits_per_s": rate}
+            answered = re.search(r"(\d+) requests in", done.stdout)
+            assert answered is not None, done.stdout
+            cpu_us.append((nodes[0].cpu_s() - before) / int(answered.group(1)) * 1e6)
+    rate, cost = statistics.median(figures), statistics.median(cpu_us)
+    print(
+        f"\nhttp: {rate:,.0f} hits/s on one node (wrk, 16 connections), {cost:.1f} us of CPU each"
+    )
+    return {"hits_per_s": rate, "cpu_us": cost}
 
 
 def exact(rounds: int, scale: float) -> dict[str, int]:
@@ -145,7 +158,7 @@ def exact(rounds: int, scale: float) -> dict[str, int]:
     counted = {
         name: int(float(found.group(1)))
         for name in ("ringdeck_reads_total", "ringdeck_writes_total")
-        if (found := re.search(rf"^{name}(?:{{[^}}]*}})? ([\d.e+]+)$", text, re.M))
+        if (found := re.search(rf"^{name}(?:{{[^}}]*}})? ([\d.e+]+)$", text, re.MULTILINE))
     }
     print(f"\nexact: sent {requests:,} SET and {requests:,} GET, /metrics counted {counted}")
     return {"sent": requests, **counted}

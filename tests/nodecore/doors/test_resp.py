@@ -202,7 +202,10 @@ def test_auto_redirects_only_those_that_know_clusters() -> None:
     assert talk(session, ("CLUSTER", "SLOTS")).startswith(b"*3\r\n*4\r\n:0\r\n:5461\r\n")
     assert talk(session, ("GET", far)) == b"-MOVED 12182 127.0.0.1:7003\r\n"
     assert talk(session, ("MGET", "foo", "bar")).startswith(b"-CROSSSLOT")
+    assert is_open(session), "the gate answers only for slots that are owned here"
+    assert talk(session, ("MULTI",)) == b"+OK\r\n"
     assert not is_open(session)
+    assert talk(session, ("DISCARD",)) == b"+OK\r\n"
     backend.live.discard("n3")
     # Its second owner is n1, this node.
     assert talk(session, ("GET", far)) == b"$-1\r\n"
@@ -330,3 +333,25 @@ def test_update_requests_reach_the_first_owner_unsplit() -> None:
     talk(connect(backend), ("DEL", "a", "b"))
     assert [type(request) for request in backend.submitted] == [Update, Update]
     assert backend.is_live(NodeId("n1"))
+
+
+def test_runs_of_plain_sets_become_one_request_whatever_surrounds_them() -> None:
+    backend = FakeBackend()
+    session = connect(backend)
+    replies = talk(
+        session, ("SET", "a", "1"), ("SET", "b", "2"), ("SET", "a", "3"), ("GET", "a"), ("PING",),
+        ("set", "c", ""), ("GET", "c"),
+    )  # fmt: skip
+    assert replies == b"+OK\r\n" * 3 + b"$1\r\n3\r\n+PONG\r\n+OK\r\n$0\r\n\r\n"
+    writes = [request for request in backend.submitted if isinstance(request, Write)]
+    assert [write.keys for write in writes] == [(b"a", b"b", b"a"), (b"c",)]
+
+
+def test_a_run_that_ends_within_a_command_goes_on_with_the_next_bytes() -> None:
+    backend = FakeBackend()
+    session = connect(backend)
+    data = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n" * 2
+    for cut in range(1, len(data)):
+        session.receive(data[:cut], START)
+        session.receive(data[cut:], START)
+        assert session.take_output() == b"+OK\r\n" * 2, cut
