@@ -37,6 +37,7 @@ def recover(
     except InvalidTopology as error:
         return Failed(Code.BAD_REQUEST, f"change.recover: {error}")
     if recovered == current:
+        node.chain.install(recovered, now)
         return _done(recovered)
     if all(member.node_id != node.node_id for member in recovered.members):
         return Failed(Code.REFUSED, f"{node.node_id} is not among the survivors")

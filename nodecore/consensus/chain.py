@@ -198,11 +198,10 @@ class Chain:
         # Every value was judged before it was proposed or accepted, so it parses.
         previous, chosen = self.document, Topology.from_plain(value)
         self._adopt(chosen, now)
-        self._spread(chosen, previous)
+        self._spread(chosen, previous or chosen)
 
-    def _spread(self, chosen: Topology, previous: Topology | None) -> None:
-        past = () if previous is None else previous.all_members
-        for node_id in dict.fromkeys(m.node_id for m in (*chosen.all_members, *past)):
+    def _spread(self, chosen: Topology, past: Topology) -> None:
+        for node_id in dict.fromkeys(m.node_id for m in (*chosen.all_members, *past.all_members)):
             if node_id != self.node_id:
                 self._send(node_id, TopologyDocument(chosen.epoch, chosen.to_plain()))
 
@@ -214,11 +213,14 @@ class Chain:
         previous = self.document
         if previous is None:
             return ["this node knows no topology yet"]
-        if found := recovery_problems(previous, document):
+        if document == previous:
+            self._voter.readmit(document)
+        elif found := recovery_problems(previous, document):
             return found
-        self._life = _Life.SETTLED
-        self._adopt(document, now, abstains=0)
-        self._spread(document, previous)
+        else:
+            self._life = _Life.SETTLED
+            self._adopt(document, now, abstains=0)
+            self._spread(document, previous)
         return []
 
     def _on_deadline(self, now: Now) -> None:
@@ -366,11 +368,8 @@ class Chain:
             self._timers.cancel(self._settle)
         elif self._settle is None or not self._settle.active:
             self._settle = self._later(self._settings.settle_s, self._on_settle, now)
-        if (
-            self.abstaining
-            and self._settings.readmit_s > 0
-            and (self._readmission is None or not self._readmission.active)
-        ):
+        waits = self.abstaining and self._settings.readmit_s > 0
+        if waits and (self._readmission is None or not self._readmission.active):
             self._readmission = self._later(self._settings.readmit_s, self._on_readmission, now)
 
     def _later(self, delay_s: float, callback: Callable[[Now], None], now: Now) -> Timer:

@@ -47,6 +47,11 @@ class Voter:
         if changed:
             self._store(self.record)
 
+    def readmit(self, document: Topology) -> None:
+        """An operator vouches that this node has promised nothing that follows ``document``."""
+        if self.abstaining:
+            self.enter(document, 0)
+
     def restore(self, plain: object, document: Topology) -> None:
         """Take up an earlier life's record.
 
