@@ -125,9 +125,10 @@ class Filling:
             if fetch.outstanding:
                 self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
             del self._fetches[peer]
-            self._plan(now)
-        elif settled:
+        if settled:
             self._after_settling(now)
+        if peer not in self._fetches:
+            self._plan(now)
 
     def tick(self, now: Now) -> None:
         """Give up sources that stand still, and ask others."""

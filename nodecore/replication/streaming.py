@@ -221,6 +221,7 @@ class SlotStreams:
             self.entries_refused += refused
             self.entries_sent += len(page.entries)
             self.bytes_sent += page.size
+            self._advance(stream, now)
             self._pump(stream, now)
             return
         unreachable = isinstance(end, CallFailed) and end.code is Code.UNREACHABLE
