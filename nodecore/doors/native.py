@@ -17,7 +17,7 @@ from typing import Final, Protocol, final
 from nodecore import limits
 from nodecore.doors.session import Backend
 from nodecore.errors import Code
-from nodecore.ids import SLOTS_COUNT, Now
+from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.replication.wire import MalformedPlain, outcome_to_plain, request_from_plain
 from nodecore.requests import (
     Done,
@@ -31,6 +31,7 @@ from nodecore.requests import (
     Write,
 )
 from nodecore.statistics import EventRecord, NodeStatistics
+from nodecore.table.interface import MULTI_GET_BYTES_MAX
 from transport.errors import TransportError
 from transport.messages import (
     Admin,
@@ -53,6 +54,9 @@ from transport.messages import (
 
 SUBSCRIPTION_INTERVAL_MS_MIN: Final = 100
 EVENTS_PER_REPORT_MAX: Final = 200
+_TOO_MUCH: Final = Failed(
+    Code.ANSWER_TOO_LARGE, "the values together exceed what one answer carries: ask for fewer keys"
+)
 
 
 class Link(Protocol):
@@ -131,6 +135,10 @@ class NativeSession:
             if None not in values:
                 self._send(ClientValues(backend.epoch(), 0, values), stream)
                 return
+            found_bytes = sum([len(value) for value in values if isinstance(value, bytes)])
+            if found_bytes >= MULTI_GET_BYTES_MAX:
+                self._refuse(stream, _TOO_MUCH)
+                return
             missing = [index for index, value in enumerate(values) if value is None]
             keys = [keys[index] for index in missing]
         else:
@@ -168,11 +176,13 @@ class NativeSession:
             self._refuse(stream, outcome)
             return
         assert isinstance(outcome.result, list)
-        failures = [
-            [index, int(entry.code), entry.text, isinstance(entry, Unknown)]
-            for index, entry in enumerate(outcome.result)
-            if isinstance(entry, Failed | Unknown)
-        ]
+        failures: list[list[object]] = []
+        if not {Version}.issuperset(map(type, outcome.result)):
+            failures = [
+                [index, int(entry.code), entry.text, isinstance(entry, Unknown)]
+                for index, entry in enumerate(outcome.result)
+                if isinstance(entry, Failed | Unknown)
+            ]
         flags, copies = int(outcome.flags), outcome.copies
         self._send(ClientWritten(self._backend.epoch(), flags, copies, failures), stream)
 
@@ -269,6 +279,9 @@ class NativeSession:
                 return
             # Too large for the link: the client still learns what became of its request.
             written = isinstance(message, ClientWritten | ClientOutcome | AdminReply)
+            if isinstance(message, ClientValues):
+                self._refuse(stream, _TOO_MUCH)
+                return
             text = f"the answer can't be sent: {error}"
             self._refuse(
                 stream, Unknown(Code.INTERNAL, text) if written else Failed(Code.INTERNAL, text)

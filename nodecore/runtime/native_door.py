@@ -13,6 +13,7 @@ from nodecore.ids import NodeId
 from nodecore.runtime.data_plane import CLIENT
 from nodecore.runtime.faulted import FaultedConnection
 from transport.events import Ended, Established, Received
+from transport.limits import MESSAGE_BYTES_MAX, SEND_QUEUE_BYTES_MAX
 from transport.messages import Lane, Message, Role
 from transport.protocol import LinkProtocol
 from transport.runtime.connection import Connection, Handler
@@ -170,6 +171,8 @@ class NativeDoor:
 
     def accept(self, connection: Connection) -> Handler:
         """A new connection, of whatever role."""
+        # The longest answer may wait behind another; a reader slower than that is cut off.
+        connection.unsent_bytes_max = SEND_QUEUE_BYTES_MAX + 2 * MESSAGE_BYTES_MAX
         link = NativeConnection(self, connection)
         self._open[link] = None
         return link

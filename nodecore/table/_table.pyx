@@ -18,7 +18,7 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import KEY_BYTES_MAX, TOUCHES_MAX, VALUE_BYTES_MAX
-from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, HLC_MAX, SERVE_BYTES_MAX
+from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, HLC_MAX, MULTI_GET_BYTES_MAX, SERVE_BYTES_MAX
 from nodecore.table.tie import tie_wins
 
 cdef enum:
@@ -34,6 +34,7 @@ cdef Py_ssize_t OVERHEAD = ENTRY_OVERHEAD_BYTES
 cdef Py_ssize_t KEY_MAX = KEY_BYTES_MAX
 cdef Py_ssize_t VALUE_MAX = VALUE_BYTES_MAX
 cdef Py_ssize_t SERVE_MAX = SERVE_BYTES_MAX
+cdef Py_ssize_t MULTI_GET_MAX = MULTI_GET_BYTES_MAX
 cdef int64_t HLC_TOP = HLC_MAX
 cdef int64_t INT64_TOP = 0x7FFFFFFFFFFFFFFF
 
@@ -454,18 +455,21 @@ cdef class CompiledTable:
 
     def multi_get(self, keys, int64_t now_ms):
         cdef list found = []
-        cdef bytes key
+        cdef bytes key, value
         cdef PyObject* there
         cdef Entry entry
+        cdef Py_ssize_t found_bytes = 0
         for item in keys:
             if not PyBytes_CheckExact(item):
                 raise TypeError("keys must be bytes")
             key = <bytes>item
             there = self.find(key)
-            if there != NULL:
+            if there != NULL and found_bytes < MULTI_GET_MAX:
                 entry = <Entry>there
                 if self.servable(entry) and not gone(entry, now_ms):
-                    PyList_Append(found, entry.value)
+                    value = entry.value
+                    found_bytes += PyBytes_GET_SIZE(value)
+                    PyList_Append(found, value)
                     self.gate_reads += 1
                     self.gate_hits += 1
                     if (entry.marks & 3) < 3:

@@ -43,6 +43,8 @@ HLC_MAX: Final = (1 << 62) - 1
 """Greatest clock value that is stored (the year 4199): one more never overflows 64 signed bits."""
 SERVE_BYTES_MAX: Final = 1024 * 1024
 """``serve`` stops once its replies reach this, so that a deep pipeline of large values is bounded."""
+MULTI_GET_BYTES_MAX: Final = 16 * 1024 * 1024
+"""``multi_get`` answers nothing more once its values reach this: no link carries a longer answer."""
 QUEUE_TOMBSTONES: Final = 63
 QUEUES_COUNT: Final = 64
 
@@ -211,7 +213,9 @@ class Table(Protocol):
         """A clock value above everything seen: max(hlc_high + 1, wall_ms << 16)."""
 
     def multi_get(self, keys: Sequence[bytes], now_ms: int) -> list[bytes | None]:
-        """Values that the gate may serve; None where it may not or knows nothing. Touches."""
+        """Values that the gate may serve; None where it may not or knows nothing, and for every key
+        after the values have reached MULTI_GET_BYTES_MAX. Touches.
+        """
 
     def multi_put(
         self, keys: Sequence[bytes], values: Sequence[bytes], hlc: int, node: int, expires_ms: int

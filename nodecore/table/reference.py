@@ -16,6 +16,7 @@ from nodecore.limits import TOUCHES_MAX
 from nodecore.table.interface import (
     ENTRY_OVERHEAD_BYTES,
     HLC_MAX,
+    MULTI_GET_BYTES_MAX,
     QUEUE_TOMBSTONES,
     QUEUES_COUNT,
     SERVE_BYTES_MAX,
@@ -215,14 +216,22 @@ class ReferenceTable:
 
     def multi_get(self, keys: Sequence[bytes], now_ms: int) -> list[bytes | None]:
         found: list[bytes | None] = []
+        found_bytes = 0
         for key in keys:
             if type(key) is not bytes:
                 raise TypeError("keys must be bytes")
             entry = self._entries.get(key)
-            if entry is None or not self._servable(entry) or gone(entry, now_ms):
+            if (
+                entry is None
+                or not self._servable(entry)
+                or gone(entry, now_ms)
+                or found_bytes >= MULTI_GET_BYTES_MAX
+            ):
                 found.append(None)
                 continue
-            found.append(entry.value)
+            value = entry.value
+            found_bytes += len(value)
+            found.append(value)
             self.gate_reads += 1
             self.gate_hits += 1
             self.touch(entry.key, entry)

@@ -9,7 +9,13 @@ import pytest
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.table import Kind, Table
-from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, QUEUE_TOMBSTONES, SLOT_READ, SLOT_SOLE
+from nodecore.table.interface import (
+    ENTRY_OVERHEAD_BYTES,
+    MULTI_GET_BYTES_MAX,
+    QUEUE_TOMBSTONES,
+    SLOT_READ,
+    SLOT_SOLE,
+)
 
 NewTable = Callable[[], Table]
 NIL = b"$-1\r\n"
@@ -159,3 +165,12 @@ def test_of_two_equal_versions_both_orders_keep_the_same_value(new_table: NewTab
         assert entry is not None
         kept.append(entry.value)
     assert kept[0] == kept[1]
+
+
+def test_a_bulk_read_stops_at_its_bound(new_table: NewTable) -> None:
+    table = opened(new_table, SLOT_READ)
+    large = b"v" * (MULTI_GET_BYTES_MAX // 2)
+    table.put(b"k", 0, large, 1, 1, 0)
+    found = table.multi_get([b"k"] * 1000, 1)
+    assert found == [large, large] + [None] * 998
+    assert table.gate_hits == 2
