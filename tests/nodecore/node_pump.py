@@ -16,6 +16,7 @@ from nodecore.storage.memory import Store
 from nodecore.table import make_table
 from transport.codec import decode, encode, unpack_plain
 from transport.messages import Forward, Lane, PeerApply, PeerRead, PeerWrite, TopologyDocument
+from transport.messages.replies import REPLIES
 
 _REQUESTS = (Forward, PeerApply, PeerRead, PeerWrite)
 WALL_MS = 1_700_000_000_000
@@ -59,7 +60,7 @@ class Pump:
         self._peers: dict[str, dict[str, str]] = {}
         self._queue: list[_Event] = []
         self._sequence = 0
-        self._fifo: dict[tuple[str, str, Lane], float] = {}
+        self._fifo: dict[tuple[str, str, Lane, bool], float] = {}
         self._links: dict[tuple[str, str, Lane], bool] = {}
         self._rng = random.Random(seed)
         self._settings = settings
@@ -220,7 +221,8 @@ class Pump:
         at_s = self.now_s + self.latency_s
         if effect.lane is Lane.DATA and isinstance(effect.message, _REQUESTS):
             at_s += self.slow.get((name, target), 0.0)
-        fifo = (name, target, effect.lane)
+        # Replies return on the link that the other end dialled: what is slow on ours holds up none.
+        fifo = (name, target, effect.lane, type(effect.message) in REPLIES)
         at_s = max(at_s, self._fifo.get(fifo, 0.0))
         self._fifo[fifo] = at_s
         self._sequence += 1

@@ -85,6 +85,15 @@ def replace_copies(outcome: Outcome, copies: int) -> Outcome:
     return replace(outcome, copies=copies)
 
 
+def test_writes_do_not_wait_for_a_node_that_is_known_to_be_dead() -> None:
+    pump = Pump(3, down_grace_s=1000.0)
+    load(pump, 1.0)
+    pump.kill("n3")
+    taken = load(pump, 20.0)
+    assert all(isinstance(outcome, Done) for _seconds, outcome in taken)
+    assert max(seconds for seconds, _outcome in taken) < 0.1
+
+
 def test_every_node_reads_what_any_node_wrote() -> None:
     pump = Pump(5)
     for number, writer in enumerate(pump.nodes):
