@@ -64,7 +64,7 @@ def dies_while_rejoining(seed: int, trace: Trace = None) -> Run:
     run.begin()
     run.cluster.crash("n2")
     _wait_removed(run, "n2")
-    # One member away from a majority of nothing: the join can't be decided before n2 dies again.
+    # Nobody has a majority: the join that n2 asks for can't be decided before it dies again.
     run.cluster.cut(["n1"], ["n3", "n4"])
     run.cluster.cut(["n3"], ["n4"])
     run.cluster.restart("n2")
@@ -76,6 +76,8 @@ def dies_while_rejoining(seed: int, trace: Trace = None) -> Run:
     run.cluster.wait(knows, 10.0, "n2 knows that it was removed")
     run.cluster.crash("n2")
     run.reached("died-again")
+    # What it has asked for is given up by then.
+    run.cluster.run(12.0)
     run.cluster.heal()
     run.cluster.run(run.rng.uniform(0.0, 2.0))
     run.cluster.restart("n2")

@@ -26,6 +26,12 @@ STATES = {
     "source-dies": "other-source",
     "pause": "resumed",
     "flush-while-joining": "flushed",
+    "dead-returns-after-removal": "member",
+    "dies-while-rejoining": "died-again",
+    "returns-while-another-is-away": "member",
+    "join-while-another-is-away": "joined",
+    "recovery": "recovered",
+    "recovery-and-return": "fenced",
 }
 """What a scenario is about; a run that never gets there proves nothing."""
 
