@@ -9,6 +9,7 @@ what an answer means.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import final
 
 from nodecore.ids import Epoch, NodeId
@@ -129,11 +130,11 @@ class Routing:
 
     def group(self, keys: Sequence[bytes], slots: Sequence[int]) -> dict[Route, list[int]]:
         """Positions of the keys by route, in order of first appearance."""
+        routes: Sequence[Route] = list(map(self.default.__getitem__, slots))
+        if any(map(bytes.startswith, keys, repeat(self._prefixes))):
+            routes = [self.route(key, slot) for key, slot in zip(keys, slots, strict=True)]
         groups: dict[Route, list[int]] = {}
-        prefixes, default = self._prefixes, self.default
-        for index, slot in enumerate(slots):
-            key = keys[index]
-            route = self.route(key, slot) if key.startswith(prefixes) else default[slot]
+        for index, route in enumerate(routes):
             found = groups.get(route)
             if found is None:
                 groups[route] = [index]
