@@ -31,7 +31,7 @@ from nodecore.runtime.credentials import NodeIdentity
 from nodecore.runtime.data_plane import Clients, Connect
 from nodecore.runtime.faulted import PipeClock
 from nodecore.runtime.metrics import render
-from nodecore.runtime.native_door import NativeDoor
+from nodecore.runtime.native_door import NATIVE_FULL, NativeDoor
 from nodecore.runtime.peer_links import PeerLinks
 from nodecore.runtime.persistence import RecordStore
 from nodecore.runtime.process import read_process
@@ -125,7 +125,11 @@ class Driver:
         self._bind(
             address,
             lambda: self.poller.listen(
-                host, port, self.native.accept, connections_max=CONNECTIONS_MAX
+                host,
+                port,
+                self.native.accept,
+                connections_max=CONNECTIONS_MAX,
+                on_refuse=lambda: NATIVE_FULL,
             ),
         )
 

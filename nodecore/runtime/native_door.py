@@ -12,15 +12,22 @@ from nodecore.doors.native import NativeSession
 from nodecore.ids import NodeId
 from nodecore.runtime.data_plane import CLIENT
 from nodecore.runtime.faulted import FaultedConnection
+from transport.codec import encode
+from transport.errors import ErrorCode
 from transport.events import Ended, Established, Received
+from transport.framing import encode_message
 from transport.limits import MESSAGE_BYTES_MAX, SEND_QUEUE_BYTES_MAX
-from transport.messages import Lane, Message, Role
+from transport.messages import Lane, Message, Refuse, Role
 from transport.protocol import LinkProtocol
 from transport.runtime.connection import Connection, Handler
 
 if TYPE_CHECKING:
     from nodecore.runtime.driver import Driver
 
+NATIVE_FULL: Final = b"".join(
+    encode_message(encode(Refuse(int(ErrorCode.OVERLOADED), "too many connections")), 0)
+)
+"""What a connection beyond the maximum is told."""
 _LANES: Final = {Role.PEER_CONTROL: Lane.CONTROL, Role.PEER_DATA: Lane.DATA}
 
 
@@ -154,6 +161,10 @@ class NativeConnection:
         self._door.forget(self)
 
     def _end(self, reason: str) -> None:
+        output = self._protocol.take_output()
+        if output:
+            # Why the link ends, in words for the other side.
+            self._buffer.append(output)
         self.flush()
         self._ended = True
         self._connection.close(reason)
