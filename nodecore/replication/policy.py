@@ -46,6 +46,5 @@ class Policy:
 
 
 def _not_served(pattern: str) -> Failed:
-    return Failed(
-        Code.REFUSED, f"keyspace {pattern!r} is strong: this version serves eventual keyspaces only"
-    )
+    text = f"keyspace {pattern!r} is strong: strong keyspaces are not served by this version"
+    return Failed(Code.REFUSED, text)

@@ -115,10 +115,14 @@ class Replicator:
                     shared = (batch, self._rows(batch))
                 self._request(peer, batch, shared[1], now)
 
+    def refusal(self, route: Route) -> Failed | None:
+        """Why the keyspace of ``route`` takes no writes now."""
+        return self._policy.refuses_write(route) if route.ruled else None
+
     def complaint(self, job: Job, groups: dict[Route, list[int]]) -> Failed | None:
         """Why a job can't be started, None when it can."""
         for route in groups:
-            refused = self._policy.refuses_write(route) if route.ruled else None
+            refused = self.refusal(route)
             if refused is not None:
                 return refused
             needed = 1

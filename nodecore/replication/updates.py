@@ -62,6 +62,10 @@ class Updater:
         assert self.routing is not None
         slot = self._store.table.slot_of(request.key)
         route = self.routing.route(request.key, slot)
+        # Before anything is looked up: an update that changes nothing is no write, and no answer.
+        refused = self._replicator.refusal(route)
+        if refused is not None:
+            return refused
         here = route.local and self._clock.may_coordinate(now)
         if forwarded:
             if not here:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId
 from nodecore.placement.hashing import slot_of
@@ -632,6 +634,35 @@ def test_nothing_is_missing_while_a_node_joins_and_another_is_replaced() -> None
     pump.kill("n2")
     pump.run(1.0)
     check("n3")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_keys_of_a_strong_keyspace_are_refused_and_say_why(count: int) -> None:
+    """Nothing pretends to be linearizable: no read, no write, no change, not even of nothing."""
+    pump = Pump(count)
+    key = b"strong:k"
+    outcomes = [
+        pump.submit(name, request)
+        for name in pump.nodes
+        for request in (
+            Write((key,), (b"v",)),
+            Write((b"plain", key), (b"v", b"v")),
+            Update(key, Change.DELETE),
+            Update(key, Change.INCREMENT, (1,)),
+            Update(key, Change.EXPIRE, (1, 0)),
+        )
+    ]
+    for name in pump.nodes:
+        read = pump.submit(name, Read((key, b"plain")))
+        assert isinstance(read, Done)
+        assert isinstance(read.result, list)
+        outcomes.append(read.result[0])
+        assert read.result[1] is None, "a refused batch wrote nothing"
+    for outcome in outcomes:
+        assert isinstance(outcome, Failed), outcome
+        assert outcome.code is Code.REFUSED
+        assert "strong keyspaces are not served by this version" in outcome.text
+    assert isinstance(pump.submit("n1", Write((b"a{strong:}",), (b"v",))), Done)
 
 
 def test_latencies_of_coordinated_requests_are_recorded() -> None:
