@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from console import cli_chaos, cli_cluster, cli_scenario
-from console.cli_cluster import Json, Name
+from console.cli_cluster import Json, Name, SecretFile, take_secret
 from console.cli_output import print_json, print_table, report_error, result, tell
 from console.errors import ConsoleError, UsageError
 from console.exit_codes import ExitCode
@@ -52,6 +52,16 @@ def _version(asked: bool) -> None:
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
+    _secret_file: Annotated[
+        str,
+        typer.Option(
+            "--secret-file",
+            envvar="RINGDECK_SECRET_FILE",
+            callback=take_secret,
+            help="File with the cluster's secret.",
+            metavar="FILE",
+        ),
+    ] = "",
     _asked: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
     ] = False,
@@ -64,6 +74,7 @@ def root(
 @app.command()
 def console(  # noqa: PLR0913 - one parameter an option
     name: Name = "default",
+    _secret_file: SecretFile = "",
     nodes: Annotated[int, typer.Option(help="How many nodes to start.", min=1, max=32)] = 5,
     attach: Annotated[
         str, typer.Option("--attach", help="Watch this member's cluster.", metavar="HOST:PORT")
@@ -153,7 +164,13 @@ def node(  # noqa: PLR0913 - one parameter an option
 
 
 @app.command()
-def get(key: Key, name: Name = "default", connect: Address = "", timeout: Timeout = 2.0) -> None:
+def get(
+    key: Key,
+    name: Name = "default",
+    connect: Address = "",
+    timeout: Timeout = 2.0,
+    _secret_file: SecretFile = "",
+) -> None:
     """Print a value; exit status 1 when there is none."""
     from console.runtime.data_commands import with_client
 
@@ -171,6 +188,7 @@ def set_(
     name: Name = "default",
     connect: Address = "",
     timeout: Timeout = 2.0,
+    _secret_file: SecretFile = "",
 ) -> None:
     """Write a value."""
     from console.runtime.data_commands import with_client
@@ -184,7 +202,13 @@ def set_(
 
 
 @app.command("del")
-def delete(key: Key, name: Name = "default", connect: Address = "", timeout: Timeout = 2.0) -> None:
+def delete(
+    key: Key,
+    name: Name = "default",
+    connect: Address = "",
+    timeout: Timeout = 2.0,
+    _secret_file: SecretFile = "",
+) -> None:
     """Delete a key; exit status 1 when there was none."""
     from console.runtime.data_commands import with_client
 
@@ -198,6 +222,7 @@ def mget(
     name: Name = "default",
     connect: Address = "",
     timeout: Timeout = 2.0,
+    _secret_file: SecretFile = "",
 ) -> None:
     """Print several values as one JSON object; null for those that are not there."""
     from console.runtime.data_commands import with_client
@@ -299,6 +324,9 @@ def run(arguments: list[str] | None = None) -> int:
     if sys.platform == "win32":
         tell("ringdeck: native Windows is not supported; use WSL 2")
         return ExitCode.USAGE
+    from console.runtime.secret import HELD
+
+    HELD.forget()
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="ringdeck")
     except ConsoleError as error:

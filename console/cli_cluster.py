@@ -16,6 +16,26 @@ app = typer.Typer(
 Name = Annotated[
     str, typer.Option("--name", envvar="RINGDECK_NAME", help="Which cluster.", metavar="NAME")
 ]
+
+
+def take_secret(path: str) -> str:
+    """Read the secret of ``--secret-file`` when the command line is parsed."""
+    if path:
+        from console.runtime.secret import HELD
+
+        HELD.use(path)
+    return path
+
+
+SecretFile = Annotated[
+    str,
+    typer.Option(
+        "--secret-file",
+        callback=take_secret,
+        help="File with the cluster's secret; also $RINGDECK_SECRET_FILE.",
+        metavar="FILE",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -52,6 +72,7 @@ def start(
             "--set", help="A setting of every node, e.g. replicas=2.", metavar="KEY=VALUE"
         ),
     ] = None,
+    _secret_file: SecretFile = "",
     json_: Json = False,
 ) -> None:
     """Start nodes and wait until they serve."""
@@ -76,7 +97,10 @@ def start(
         [(node.id, str(node.pid), node.resp, node.http, node.native) for node in record.nodes],
     )
     port = record.nodes[0].resp.rpartition(":")[2]
-    tell(f"try: redis-cli -p {port} set hello world")
+    secret = record.settings.get("secret_file")
+    # The secret is the password of the Redis door; it must not stand in a list of processes.
+    password = f'REDISCLI_AUTH="$(cat {secret})" ' if secret else ""
+    tell(f"try: {password}redis-cli -p {port} set hello world")
     tell(f"stop: ringdeck cluster stop --name {record.name}")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli_cluster import Json, Name
+from console.cli_cluster import Json, Name, SecretFile
 from console.cli_output import print_json, print_table, result, tell
 from console.errors import UsageError
 from console.scenario import Scenario, timeline
@@ -114,7 +114,11 @@ def _print_report(report: Report) -> None:
 
 @app.command()
 def run(
-    file: File, name: Name = "default", headless: Headless = False, json_: Json = False
+    file: File,
+    name: Name = "default",
+    headless: Headless = False,
+    _secret_file: SecretFile = "",
+    json_: Json = False,
 ) -> None:
     """Carry a scenario out, in the console where there is a terminal.
 

@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from console.errors import ClusterUnreachable, ConsoleError, NodeRefused, OutcomeUnknown
+from console.runtime.secret import HELD
 from nodecore.config_rules import split_address
 from nodecore.errors import Code
 from nodecore.statistics import EventRecord, NodeStatistics
@@ -104,15 +105,15 @@ def _parse_report(message: Message) -> NodeStatistics | list[EventRecord] | None
 
 @asynccontextmanager
 async def open_admin(
-    address: str, *, secret: bytes | None = None, timeout_s: float = CONNECT_TIMEOUT_S
+    address: str, *, timeout_s: float = CONNECT_TIMEOUT_S
 ) -> AsyncIterator[AdminLink]:
-    """An operator's link to the native door of a node.
+    """An operator's link to the native door of a node, with the secret of this process.
 
     Raises:
         ClusterUnreachable: nobody answers there.
         ConsoleError: it refused the link (wrong secret, version).
     """
-    options = LinkOptions(Role.CONSOLE, secret=secret)
+    options = LinkOptions(Role.CONSOLE, secret=HELD.content)
     pair = split_address(address)
     if pair is None:
         raise ConsoleError(f"{address!r} is not host:port")

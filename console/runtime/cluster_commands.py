@@ -16,6 +16,7 @@ from console.errors import ClusterUnreachable, ConsoleError, NodeRefused, UsageE
 from console.runtime import launcher
 from console.runtime.admin_client import call_first, open_admin
 from console.runtime.processes import RunState, state_of
+from console.runtime.secret import HELD
 from console.runtime.spawner import DetachedSpawner
 from console.runtime.state_dir import StateDir
 from console.runtime.supervisor import Supervisor
@@ -59,6 +60,7 @@ def local_supervisor(name: str) -> Supervisor:
         raise ClusterUnreachable(
             f"no cluster {name!r} on this machine", hint=f"ringdeck cluster start --name {name}"
         )
+    HELD.use_recorded(record.settings)
     return Supervisor(state, record, DetachedSpawner())
 
 

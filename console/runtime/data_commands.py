@@ -10,6 +10,7 @@ import trio
 from console.errors import ClusterUnreachable, ConsoleError, OutcomeUnknown
 from console.runtime.cluster_commands import reachable, running_cluster
 from console.runtime.run import run_command
+from console.runtime.secret import HELD
 from nodecore.client import Client, Failed, Unknown
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def with_client(
     async def run() -> T:
         try:
             with trio.fail_after(CONNECT_TIMEOUT_S + timeout_s):
-                async with Client.connect(targets) as client:
+                async with Client.connect(targets, secret=HELD.content) as client:
                     return await operation(client)
         except trio.TooSlowError:
             raise OutcomeUnknown(f"no answer within {CONNECT_TIMEOUT_S + timeout_s:g} s") from None

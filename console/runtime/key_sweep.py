@@ -14,6 +14,7 @@ import trio
 from console.errors import ClusterUnreachable, ConsoleError
 from console.load.keys import key_name
 from console.load.values import parse_value
+from console.runtime.secret import HELD
 from nodecore.client import Client, Failed, Unknown
 
 BATCH_KEYS: Final = 500
@@ -34,7 +35,7 @@ async def count_lost_keys(targets: Sequence[str], keys: int) -> int:
     lost = 0
     try:
         with trio.fail_after(SWEEP_TIMEOUT_S):
-            async with Client.connect(targets) as client:
+            async with Client.connect(targets, secret=HELD.content) as client:
                 for first in range(0, keys, BATCH_KEYS):
                     names = [key_name(n) for n in range(first, min(first + BATCH_KEYS, keys))]
                     lost += await _count_absent(client, names)

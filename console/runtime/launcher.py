@@ -25,6 +25,7 @@ from console.cluster_record import ClusterRecord, NodeRecord, decode_record
 from console.errors import StartFailed, UsageError
 from console.runtime.ports import HOST, choose_ports, is_free, port_base
 from console.runtime.processes import RunState, look, python_environment, state_of
+from console.runtime.secret import HELD
 from console.runtime.spawner import Spawner
 from console.runtime.state_dir import StateDir, tail, write_atomically
 from console.toml_text import to_toml
@@ -39,7 +40,16 @@ POLL_S: Final = 0.03
 START_TRIES: Final = 3
 LOG_LINES_SHOWN: Final = 12
 _BUSY: Final = "Address already in use"
-_PER_NODE: Final = ("NODE_ID", "BIND_", "ADVERTISE_", "JOIN", "DATA_DIR", "LOG_FILE", "CLUSTER_ID")
+_PER_NODE: Final = (
+    "NODE_ID",
+    "BIND_",
+    "ADVERTISE_",
+    "JOIN",
+    "DATA_DIR",
+    "LOG_FILE",
+    "CLUSTER_ID",
+    "SECRET_FILE",
+)
 
 Tell = Callable[[str], None]
 
@@ -109,6 +119,8 @@ def refuse_running(state: StateDir, tell: Tell) -> None:
 
 
 async def _start_planned(state: StateDir, record: ClusterRecord, spawner: Spawner) -> ClusterRecord:
+    # Nodes of a cluster with a secret answer only those who have it.
+    HELD.use_recorded(record.settings)
     state.save(record)
     for node in record.nodes:
         record = record.with_node(await begin_node(state, node, spawner))
@@ -152,6 +164,7 @@ def _fresh(state: StateDir, options: StartOptions, tell: Tell) -> ClusterRecord:
         for text in ports.moved:
             tell(f"n{index}: {text}")
         nodes.append(_node(f"n{index}", ports.resp, ports.native, ports.http))
+    settings = {**options.settings, **HELD.as_setting()}
     data_dir = str(Path(options.data_dir).expanduser().absolute()) if options.data_dir else ""
     return ClusterRecord(
         name=state.name,
@@ -159,7 +172,7 @@ def _fresh(state: StateDir, options: StartOptions, tell: Tell) -> ClusterRecord:
         nodes=tuple(nodes),
         chaos=options.chaos,
         data_dir=data_dir,
-        settings=dict(options.settings),
+        settings=settings,
     )
 
 
@@ -176,7 +189,7 @@ def _resumed(state: StateDir, options: StartOptions) -> ClusterRecord:
     if busy:
         raise UsageError(f"the cluster in {path.parent} needs busy ports: {', '.join(busy)}")
     nodes = tuple(replace(node, pid=0, born="", fault="") for node in record.nodes)
-    settings = {**record.settings, **options.settings}
+    settings = {**record.settings, **options.settings, **HELD.as_setting()}
     return replace(record, name=state.name, nodes=nodes, chaos=options.chaos, settings=settings)
 
 

@@ -25,6 +25,7 @@ from console.runtime.launcher import StartOptions
 from console.runtime.live_commands import LiveCommands
 from console.runtime.load_process import LoadProcess, open_load
 from console.runtime.node_feed import NodeFeed
+from console.runtime.secret import HELD
 from console.runtime.spawner import DetachedSpawner, open_warden
 from console.runtime.state_dir import StateDir, tail
 from console.runtime.supervisor import Supervisor
@@ -112,6 +113,7 @@ class LiveSource(LiveCommands):
                     f"cluster {options.name!r} is not running",
                     hint=f"ringdeck cluster start --name {options.name}",
                 )
+            HELD.use_recorded(record.settings)
             self._supervisor = Supervisor(state, record, DetachedSpawner())
             return
         warden = await stack.enter_async_context(open_warden())

@@ -26,6 +26,7 @@ from console.load.keys import KeyChooser, key_name
 from console.load.settings import LoadSettings, changed
 from console.load.tally import Tally
 from console.load.values import Ledger, Verdict, make_value
+from console.runtime.secret import HELD, VARIABLE
 from nodecore.client import Client, Failed, Unknown
 
 OUTSTANDING_MAX: Final = 4096
@@ -197,7 +198,7 @@ def _since_ms(due: float) -> float:
 
 async def _serve(targets: list[str], settings: LoadSettings) -> None:
     with trio.fail_after(CONNECT_TIMEOUT_S) as connecting:
-        async with Client.connect(targets) as client:
+        async with Client.connect(targets, secret=HELD.content) as client:
             connecting.deadline = float("inf")
             await Generator(client, settings).run()
 
@@ -229,6 +230,8 @@ def main() -> int:
     """Make load until standard input closes; returns the exit status."""
     try:
         targets, settings = parse_arguments(sys.argv[1:])
+        if os.environ.get(VARIABLE):
+            HELD.use(os.environ[VARIABLE])
         trio.run(_serve, targets, settings)
     except UsageError as error:
         sys.stderr.write(f"{error.text}\n")

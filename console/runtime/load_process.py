@@ -17,6 +17,7 @@ from console.errors import ConsoleError
 from console.load.settings import LoadSettings, changed
 from console.load.tally import LoadReport
 from console.runtime.processes import python_environment
+from console.runtime.secret import HELD
 from console.source import LoadState
 
 END_S: Final = 3.0
@@ -130,7 +131,7 @@ async def open_load(targets: Sequence[str], settings: LoadSettings) -> AsyncIter
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=python_environment(os.environ),
+        env={**python_environment(os.environ), **HELD.as_environment()},
     )
     load = LoadProcess(process, settings)
     async with trio.open_nursery() as nursery:
