@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import trio
 
+from console.cluster_record import NodeRecord
 from console.errors import ClusterUnreachable, ConsoleError, StartFailed, UsageError
 from console.fault_targets import links_of
 from console.load.settings import LoadSettings, changed
@@ -258,13 +259,32 @@ class LiveCommands:
     async def add_nodes(self, count: int) -> CommandResult:
         supervisor = self._local()
         started: list[str] = []
+        nodes = []
         for _ in range(count):
             taken = [str(member.node_id) for member in self._topology().all_members]
             node = await supervisor.add(taken)
+            nodes.append(node)
             started.append(node.id)
+        await self._survive(nodes)
         names = ", ".join(started)
         verb = "is" if count == 1 else "are"
         return CommandResult(True, f"{names} {verb} joining", undo=f"remove {names}")
+
+    async def _survive(self, nodes: Sequence[NodeRecord]) -> None:
+        """Watch new nodes begin; those that end at once are forgotten.
+
+        Raises:
+            StartFailed: one has ended, with the reason.
+        """
+        supervisor = self._local()
+        with trio.move_on_after(START_WAIT_S):
+            for node in nodes:
+                try:
+                    await supervisor.wait_ready(node, START_WAIT_S)
+                except StartFailed:
+                    if supervisor.view(node.id).state is ProcessState.EXITED:
+                        supervisor.forget(node.id)
+                        raise
 
     @answered
     async def remove_node(self, node_id: str) -> CommandResult:

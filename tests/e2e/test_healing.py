@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -99,5 +100,21 @@ def test_a_node_that_can_not_start_is_reported_and_tried_again(
         healed = await watched.source.heal_all()
         assert healed.ok, healed
         await watched.wait(lambda: all_alive(watched), "n2 is back")
+
+    watch(monkeypatch, tmp_path, story)
+
+
+def test_a_node_that_can_not_begin_to_join_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def story(watched: Watched) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(sys, "executable", "/bin/false")
+            failed = await watched.source.add_nodes(1)
+        assert not failed.ok
+        assert "n5 did not start: exit 1" in failed.text
+        added = await watched.source.add_nodes(1)
+        assert added.text == "n5 is joining"
+        await watched.wait(lambda: watched.statuses().get("n5") == "alive", "n5 is a member")
 
     watch(monkeypatch, tmp_path, story)
