@@ -76,7 +76,7 @@ def section_resp(rounds: int, scale: float) -> None:
         with ringdeck_nodes(1, table="reference", name="bench-reference") as reference:
             contenders = {"redis-server": [redis], "compiled": compiled, "reference": reference}
             for servers in contenders.values():
-                sections.fill(servers[0].resp, KEYS)
+                sections.fill(servers[0].resp, KEYS, key=sections.REDIS_BENCHMARK_KEY)
             print_resp("one node", alternate(contenders, rounds, scale))
 
 
@@ -85,7 +85,7 @@ def section_cluster(rounds: int, scale: float) -> None:
     with redis_server() as redis, ringdeck_nodes(3) as nodes:
         contenders = {"redis-server": [redis], "three nodes": nodes}
         for servers in contenders.values():
-            sections.fill(servers[0].resp, KEYS)
+            sections.fill(servers[0].resp, KEYS, key=sections.REDIS_BENCHMARK_KEY)
         print_resp("three nodes, N=3 W=2 R=1", alternate(contenders, rounds, scale / 4))
 
 

@@ -16,16 +16,21 @@ from tests.bench.resp import redis_benchmark
 from tests.bench.servers import ROOT, Server, redis_server, ringdeck_nodes
 
 
-def fill(port: int, count: int, value_bytes: int = 100) -> None:
-    """Write ``count`` distinct keys of 20 bytes by pipelined SET."""
+REDIS_BENCHMARK_KEY = b"key:%012d"
+"""How redis-benchmark spells its keys."""
+
+
+def fill(port: int, count: int, value_bytes: int = 100, key: bytes = b"key:%016d") -> None:
+    """Write ``count`` distinct keys (of 20 bytes unless told) by pipelined SET."""
+    key_bytes = len(key % 0)
     value = b"x" * value_bytes
     with socket.create_connection(("127.0.0.1", port), 30) as connection:
         for start in range(0, count, 1000):
             size = min(1000, count - start)
             connection.sendall(
                 b"".join(
-                    b"*3\r\n$3\r\nSET\r\n$20\r\nkey:%016d\r\n$%d\r\n%b\r\n"
-                    % (index, value_bytes, value)
+                    b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
+                    % (key_bytes, key % index, value_bytes, value)
                     for index in range(start, start + size)
                 )
             )
