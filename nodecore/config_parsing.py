@@ -114,6 +114,8 @@ def parse(mapping: Mapping[str, object]) -> NodeConfig:
     known = list(_READERS)
     problems = [unknown_key(key, known) for key in mapping if key not in _READERS]
     values: dict[str, object] = {}
+    unread = {name: True for name in _REQUIRED if name not in mapping}
+    problems += [f"{name}: required" for name in unread]
     for key, reader in _READERS.items():
         if key not in mapping:
             continue
@@ -121,14 +123,13 @@ def parse(mapping: Mapping[str, object]) -> NodeConfig:
             values[key] = reader(key, mapping[key])
         except _ShapeError as bad:
             problems.append(str(bad))
-    problems += [f"{name}: required" for name in _REQUIRED if name not in mapping]
+            unread[key] = True
+    # Rules that touch a setting which can't be read say nothing: its value is not known.
+    config = NodeConfig(**{"node_id": "unnamed", **values})  # type: ignore[arg-type]
+    problems += [text for text in problems_of(config) if not any(name in text for name in unread)]
     if problems:
         raise InvalidConfig(problems)
-    config = _begin_alone(NodeConfig(**values))  # type: ignore[arg-type]
-    problems = problems_of(config)
-    if problems:
-        raise InvalidConfig(problems)
-    return config
+    return _begin_alone(config)
 
 
 def unknown_key(key: str, known: list[str], prefix: str = "") -> str:

@@ -217,6 +217,11 @@ class Node:
         if not up and self.ready():
             self.membership.hint_unreachable(peer, now, refused="refused" in reason.lower())
 
+    def on_refused(self, peer: NodeId, reason: str, now: Now) -> None:
+        """A peer refused our link for a reason that does not pass."""
+        self.now = now
+        self.topology_changes.joining.on_refused(peer, reason)
+
     def on_undelivered(self, effect: Send, now: Now) -> None:
         """A Send found no link: whatever waits for its answer fails at once."""
         self.now = now

@@ -78,6 +78,12 @@ class Joining:
         plain = msgspec.to_builtins(self._member)
         self._ports.send(seed, Lane.CONTROL, STREAM, Join(plain))
 
+    def on_refused(self, peer: NodeId, reason: str) -> None:
+        """A member does not even take our link: this is another cluster, or the id is its own."""
+        if self.active:
+            self.end()
+            self._ports.stop(f"{peer} refuses this node: {reason}", 1)
+
     def on_message(self, peer: NodeId, stream: int, message: Message, now: Now) -> bool:
         """Take the answer of a seed; False when it is none."""
         if not self.active or stream != STREAM:

@@ -16,7 +16,7 @@ from nodecore.ids import NodeId, Now
 from nodecore.runtime.credentials import NodeIdentity
 from nodecore.runtime.faulted import FaultedConnection, PipeClock
 from transport.backoff import Backoff
-from transport.errors import ConnectFailed
+from transport.errors import ConnectFailed, ErrorCode, LinkRefused
 from transport.events import Ended, Established, Received
 from transport.faults import FaultBoard
 from transport.messages import Lane, Message, Role
@@ -32,6 +32,10 @@ SEED_PREFIX: Final = "seed:"
 _ROLES: Final = {Lane.CONTROL: Role.PEER_CONTROL, Lane.DATA: Role.PEER_DATA}
 
 
+_LASTING: Final = frozenset({ErrorCode.WRONG_CLUSTER, ErrorCode.TAKEN_ID})
+"""Refusals that only an operator can change."""
+
+
 class LinkEvents(Protocol):
     """What the node hears of its links."""
 
@@ -39,6 +43,7 @@ class LinkEvents(Protocol):
         self, peer: NodeId, stream: int, lane: Lane, message: Message, now: Now
     ) -> None: ...
     def on_link(self, peer: NodeId, lane: Lane, up: bool, now: Now, reason: str) -> None: ...
+    def on_refused(self, peer: NodeId, reason: str, now: Now) -> None: ...
 
 
 @final
@@ -116,7 +121,10 @@ class DialledLink:
             elif isinstance(event, Established):
                 self._establish(event)
             else:
-                self._end(event.text or event.reason.value)
+                reason = event.text or event.reason.value
+                self._end(reason)
+                if isinstance(event.error, LinkRefused) and event.error.code in _LASTING:
+                    links.node.on_refused(self.peer, reason, links.now)
                 return
 
     def _establish(self, event: Established) -> None:

@@ -51,7 +51,13 @@ def test_every_problem_is_reported_with_the_nearest_name() -> None:
     assert "did you mean 'bind.resp'?" in text
     assert "vnodes: expected a whole number" in text
     assert "enable_chaos: expected true or false" in text
-    assert len(found) == 4
+    assert "node_id: 'N 1' must be" in text
+    assert len(found) == 5
+
+
+def test_a_setting_that_cannot_be_read_breaks_no_rule() -> None:
+    found = problems({"node_id": "n1", "replicas": "three", "write_quorum": 4})
+    assert found == ["replicas: expected a whole number, got 'three'"]
 
 
 def test_rules_are_checked_together() -> None:
