@@ -15,7 +15,6 @@ import urllib.request
 from tests.bench.resp import redis_benchmark
 from tests.bench.servers import ROOT, Server, redis_server, ringdeck_nodes
 
-
 REDIS_BENCHMARK_KEY = b"key:%012d"
 """How redis-benchmark spells its keys."""
 
