@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 
 from nodecore.requests import Done
 from nodecore.simulation.checkers import LAG_AFTER_CRASH_S
+from nodecore.simulation.cluster import ClusterOptions
+from nodecore.simulation.network import NetworkOptions
 from nodecore.simulation.returning import RETURNING
 from nodecore.simulation.run import Expectations, Run
 
@@ -53,6 +55,21 @@ def join_one_by_one(seed: int, trace: Trace = None) -> Run:
     run.cluster.add(seeds=["n1"])
     run.cluster.wait(_joined(run, 3), _JOIN_S, "both are members")
     run.expect = Expectations(success=1.0)
+    return run
+
+
+def join_over_bad_network(seed: int, trace: Trace = None) -> Run:
+    """Control messages are lost, doubled and reordered, and clocks are up to a quarter of a second apart."""
+    network = NetworkOptions(control_loss=0.05, control_duplication=0.05, control_reordering=0.1)
+    options = ClusterOptions(nodes=3, network=network, clock_skew_ms_max=120.0)
+    run = Run(seed, options=options, trace=trace)
+    run.begin()
+    run.cluster.add()
+    run.cluster.wait(_joined(run, 4), _REMOVAL_S, "n4 is a member")
+    run.cluster.run(2.0)
+    if run.cluster.network.lost:
+        run.reached("lost", run.cluster.network.lost)
+    run.expect = Expectations(success=0.98)
     return run
 
 
@@ -336,6 +353,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     for scenario in (
         join,
         join_one_by_one,
+        join_over_bad_network,
         leave,
         leave_to_two,
         crash_and_removal,

@@ -12,6 +12,7 @@ QUICK = ("join", "leave", "restart-wiped", "restart-all", "target-dies", "flush-
 
 STATES = {
     "join": "entries-moved",
+    "join-over-bad-network": "lost",
     "leave": "stopped-itself",
     "crash-and-removal": "removed",
     "crash-without-room": "removal-refused",
