@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 from collections.abc import Callable
@@ -89,7 +90,13 @@ def section_cluster(rounds: int, scale: float) -> None:
         print_resp("three nodes, N=3 W=2 R=1", alternate(contenders, rounds, scale / 4))
 
 
+def stop(_number: int, _frame: object) -> None:
+    """A bench that is ended from outside still stops the servers that it started."""
+    sys.exit(143)
+
+
 def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, stop)
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     choices: dict[str, Callable[[int, float], object]] = {
         "resp": section_resp,
