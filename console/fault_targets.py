@@ -91,3 +91,22 @@ def installations(link: str, nodes: Sequence[str], reachable: Sequence[str]) -> 
     if not kept and (found or caller == callee):
         raise UsageError(f"{link}: no node at either end can be reached")
     return kept
+
+
+def whole_id(fault_id: str) -> str:
+    """``cut-1`` for ``cut-1.2``, its second part on one node: ids are per node."""
+    whole, dot, number = fault_id.rpartition(".")
+    return whole if dot and number.isdecimal() else fault_id
+
+
+def joined_target(targets: Sequence[str]) -> str:
+    """``*->n3`` for links that differ only in the caller, ``n3`` for all that touch it."""
+    known = sorted(set(targets))
+    if len(known) == 1:
+        return known[0]
+    ends = [target.partition(ARROW)[::2] for target in known]
+    callees = {callee for _, callee in ends}
+    if len(callees) == 1:
+        return f"{ANY}{ARROW}{min(callees)}"
+    shared = [end for end in ends[0] if end != ANY and all(end in pair for pair in ends)]
+    return shared[0] if shared else ", ".join(known)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
+from console.fault_targets import joined_target, whole_id
 from console.source import (
     ActiveFault,
     ClusterSnapshot,
@@ -27,6 +28,8 @@ from nodecore.statistics import ChangeProgress, FaultState, KeyHeat, NodeStatist
 from nodecore.status import natural_order, newest, status_of, suspected_by
 
 LETTERS: Final = string.ascii_uppercase + string.ascii_lowercase + string.digits
+YOU: Final = "you"
+"""Owner of what this source did itself."""
 STALE_S: Final = 3.0
 """Figures older than this no longer count as the node's own word."""
 
@@ -65,6 +68,10 @@ class Observed:
     problem: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Fault id -> how the source worded it when it added it."""
+    owner: str = ""
+    """The name by which this source owns faults."""
+    leased: Collection[str] = ()
+    """Fault ids of this source that live as long as it renews them."""
 
 
 @final
@@ -247,16 +254,21 @@ def _faults(observed: Observed, fresh: Mapping[str, NodeStatistics]) -> tuple[Ac
     ids = {fault.fault_id for fault in reported}
     grouped: dict[str, list[FaultState]] = {}
     for fault in reported:
-        grouped.setdefault(_whole_id(fault.fault_id, ids), []).append(fault)
+        whole = whole_id(fault.fault_id)
+        # Others may choose names that only look like a part of something.
+        grouped.setdefault(whole if whole in ids else fault.fault_id, []).append(fault)
     found = [
         ActiveFault(
             fault_id=fault_id,
             kind=faults[0].kind,
-            target=_joined_target(faults),
+            target=joined_target([fault.target for fault in faults]),
             text=observed.texts.get(fault_id, faults[0].text),
-            owner=faults[0].owner,
+            owner=YOU if faults[0].owner == observed.owner else faults[0].owner,
             since_wall_ms=min(fault.since_wall_ms for fault in faults),
-            ends_wall_ms=max(fault.ends_wall_ms for fault in faults),
+            # A lease is renewed again and again: its end says nothing.
+            ends_wall_ms=(
+                0 if fault_id in observed.leased else max(fault.ends_wall_ms for fault in faults)
+            ),
             hits=sum(fault.hits for fault in faults),
         )
         for fault_id, faults in grouped.items()
@@ -277,22 +289,3 @@ def _faults(observed: Observed, fresh: Mapping[str, NodeStatistics]) -> tuple[Ac
                 )
             )
     return tuple(sorted(found, key=lambda fault: (fault.since_wall_ms, fault.fault_id)))
-
-
-def _whole_id(fault_id: str, ids: Collection[str]) -> str:
-    """``cut-1`` for its second part on one node, ``cut-1.2``: ids are per node."""
-    whole, dot, number = fault_id.rpartition(".")
-    return whole if dot and number.isdecimal() and whole in ids else fault_id
-
-
-def _joined_target(faults: Sequence[FaultState]) -> str:
-    """``*->n3`` for faults that differ only in the caller, ``n3`` for all that touch it."""
-    targets = sorted({fault.target for fault in faults})
-    if len(targets) == 1:
-        return targets[0]
-    ends = [target.partition("->")[::2] for target in targets]
-    callees = {callee for _, callee in ends}
-    if len(callees) == 1:
-        return f"*->{min(callees)}"
-    shared = [end for end in ends[0] if end != "*" and all(end in pair for pair in ends)]
-    return shared[0] if shared else ", ".join(targets)

@@ -170,11 +170,14 @@ def _span_problem(name: str, value: object, high: float) -> list[str]:
     return []
 
 
+_BEGINNINGS: Final = {"fault.removed": "lifted: ", "fault.ended": "ended: "}
+
+
 def _tell(node: Node, kind: str, fault: ActiveFault, severity: Severity) -> None:
     node.emit(
         Emit(
             kind,
-            f"{describe(fault)} on {fault.spec.link} ({fault.fault_id}, by {fault.owner})",
+            f"{_BEGINNINGS.get(kind, '')}{describe(fault)} on {fault.spec.link} ({fault.fault_id}, by {fault.owner})",
             severity,
             (("id", fault.fault_id), ("kind", fault.spec.kind), ("target", fault.spec.link)),
         )

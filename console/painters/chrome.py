@@ -66,7 +66,7 @@ def _header_figures(scene: Scene, detail: int) -> list[Span]:
 def _header_alarms(scene: Scene, *, wide: bool) -> list[Span]:
     """What is unusual, then refresh interval and time when there is room."""
     snapshot = scene.model.snapshot
-    words: list[Span] = []
+    words: list[Span] = [Span(" ")]
     if scene.choices.frozen:
         words.append(Span(" FROZEN ", "alarm"))
     if snapshot.state == "joint":
@@ -116,7 +116,8 @@ def paint_context(scene: Scene, width: int, note: str, hint: bool) -> Row:
             f"{change.slots_total} slots{reason}",
         )
     elif width >= 110:
-        parts.append(load_text(scene.model.snapshot.load))
+        # The header has the latencies; what is offered and served is only here.
+        parts.append(load_text(scene.model.snapshot.load, short=width < 140))
     return fit((Span(clip("   ".join(parts), width), "context"),), width)
 
 

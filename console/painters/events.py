@@ -25,14 +25,14 @@ STATE_WORDS: Final = {
 
 def log_row(scene: Scene, line: LogLine, width: int) -> Row:
     """``12:03:41 n3 text (x4)``."""
-    who = "you:" if line.source == "you" else line.source
+    who = f"{line.source}: " if line.source else ""
     count = f" (x{line.count})" if line.count > 1 else ""
     style = SEVERITY_STYLES.get(line.severity, "")
     if line.state in ("failed", "unknown"):
         style = "state-down"
     elif line.state == "pending":
         style = "strong"
-    text = f"{who} {line.text}{STATE_WORDS.get(line.state, '')}{count}"
+    text = f"{who}{line.text}{STATE_WORDS.get(line.state, '')}{count}"
     spans = (Span(f" {clock(line.at_wall_ms, scene.look.offset_s)} ", "muted"), Span(text, style))
     return fit(spans, width)
 
@@ -78,12 +78,15 @@ def fault_text(fault: ActiveFault, now_wall_ms: int) -> str:
     return f"{text}  by {escape_text(fault.owner, 12)}{left}{hits}"
 
 
-def load_text(load: LoadState | None) -> str:
-    """The load generator in one line."""
+def load_text(load: LoadState | None, *, short: bool = False) -> str:
+    """The load generator in one line, a short one without skew and latency."""
     if load is None:
         return "no load generator"
     if not load.running:
         return "load stopped   o starts it"
+    if short:
+        rates = f"{number(load.rate)}/{number(load.rate_target)} op/s"
+        return f"load {rates}  err {number(load.errors_per_s)}/s"
     return (
         f"load {number(load.rate)}/{number(load.rate_target)} op/s  reads {percent(load.reads_ratio)}"
         f"  zipf {load.zipf:.1f}  err {number(load.errors_per_s)}/s  p99 {milliseconds(load.p99_ms)}"

@@ -27,6 +27,8 @@ from nodecore.statistics import HEAT_BANDS
 
 MARGIN: Final = 6
 SIDE_WIDTH: Final = 34
+TOLD_HEIGHT_MIN: Final = 8
+"""Below this the rows go to the keys themselves."""
 SIDE_WIDTH_SMALL: Final = 19
 
 
@@ -170,7 +172,7 @@ def side_rows(scene: Scene, width: int, height: int) -> list[Row]:
     """Hot keys, hottest first, then what the heat means."""
     words = scene.model.diagnosis
     told: list[Row] = [row(Span(clip(line, width), "note")) for line in words]
-    if height < 6:
+    if height < TOLD_HEIGHT_MIN:
         told = []
     room = height - len(told) - (2 if told else 1)
     rows: list[Row] = [row(Span("HOT KEYS", "muted+bold"))]

@@ -74,6 +74,8 @@ class LiveCommands:
         self._nursery: trio.Nursery | None = None
         self._texts: dict[str, str] = {}
         """Fault ids of this console, with their wording."""
+        self._leased: dict[str, None] = {}
+        """Those that live as long as this console renews them."""
 
     # -- what the source provides ---------------------------------------------------------------
 
@@ -165,6 +167,8 @@ class LiveCommands:
         )
         doors = self.doors()
         fault_id = await fault_commands.add_fault(doors, self._node_ids(), request)
+        if for_s is None:
+            self._leased[fault_id] = None
         first = links_of(link, kind)[0]
         self._texts[fault_id] = parse_fault(request.plain(first.rpartition(":")[2])).text()
         text = f"{self._texts[fault_id]} on {link}"

@@ -209,6 +209,8 @@ class LiveSource(LiveCommands):
                 events=tuple(sorted(events, key=lambda event: event.at_wall_ms)),
                 problem="; ".join(feed.problem for feed in silent),
                 texts=self._texts,
+                owner=self._owner,
+                leased=self._leased.keys(),
             )
         )
 

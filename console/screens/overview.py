@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 NOTE_TICKS: Final = 5
 """Snapshots after which a note makes room again."""
+BREAKERS_WORDS_WIDTH: Final = 36
 PAINTERS: Final = {
     Panel.RING: paint_ring,
     Panel.NODES: paint_nodes,
@@ -166,7 +167,8 @@ class Overview(Screen[None]):
         shown = self.rects()
         for widget in self.query(PanelWidget):
             widget.display = widget.id in shown
-        self.refresh(layout=True)
+        # Asked of a child: a screen keeps its arrangement until one of its children wants another.
+        self.query_one("#header", PanelWidget).refresh(layout=True)
         self.redraw()
 
     def set_stylist(self, stylist: Stylist) -> None:
@@ -243,7 +245,8 @@ class Overview(Screen[None]):
             wanted = f"  filter {choices.filter}" if choices.filter else ""
             return "2 Nodes", f"s: sort {self.scene.sort_title}{wanted}"
         if panel is Panel.BREAKERS:
-            return "3 Breakers  caller -> callee", LEGEND
+            wide = width >= BREAKERS_WORDS_WIDTH
+            return "3 Breakers  caller -> callee" if wide else "3 Breakers", LEGEND
         if panel is Panel.HEAT:
             metric = METRICS[choices.metric % len(METRICS)]
             what = "ops/s by slot" if metric == "ops" else f"{metric} by node"

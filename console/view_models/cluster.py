@@ -131,6 +131,8 @@ class ClusterModel:
         for fault in self.snapshot.faults:
             if fault.fault_id not in known and before.sequence:
                 self.log.mark(self.snapshot.at_wall_ms, f"{fault.kind} {fault.target}")
+        if before.faults and not self.snapshot.faults:
+            self.log.mark(self.snapshot.at_wall_ms, "healed")
         old = {member.node_id for member in before.members}
         for member in self.snapshot.members:
             if old and member.node_id not in old:

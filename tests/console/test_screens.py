@@ -23,7 +23,7 @@ from console.settings import ScreenSettings
 from console.source import Capability
 from console.view_models.scene import Panel
 from console.widgets.panel import Panel as PanelWidget
-from tests.console.fakes import FakeSource
+from tests.console.fakes import FakeSource, make_owners
 
 SIZES = ((60, 20), (80, 24), (120, 30), (160, 45))
 Play = Callable[[ClusterConsole, FakeSource, Pilot[None]], Awaitable[None]]
@@ -110,6 +110,17 @@ def test_every_node_and_its_breakers_fit_at_every_size(size: tuple[int, int]) ->
         assert ("HOT KEYS" in text) == (size[0] >= 80)
 
     run(play, size)
+
+
+def test_members_that_come_later_get_rows() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        source.nodes = 5
+        source.owners = make_owners(5)
+        await tick(app, source, pilot)
+        await until(pilot, lambda: app.overview.query_one("#nodes").size.height == 6)
+        assert "E n5" in "\n".join(app.overview.text_lines())
+
+    run(play, (80, 24), FakeSource(3))
 
 
 def test_a_screen_that_is_too_small_says_so_and_goes_on() -> None:

@@ -78,6 +78,21 @@ def test_one_fault_on_several_nodes_is_one_line() -> None:
     assert (fault.fault_id, fault.target, fault.hits) == ("f1", "*->n3", 5)
 
 
+def test_a_leased_fault_of_ones_own_has_no_end() -> None:
+    faults = tuple(
+        FaultState(fault_id, "latency", "n1->n3", "latency", owner, 1, 4000, 0)
+        for fault_id, owner in (("f1", "console-1"), ("f2", "console-1"), ("f3", "cli"))
+    )
+    reports = {"n1": Observation(replace(statistics("n1"), faults=faults), 0.0)}
+    seen = Observed(5, reports, [topology("n1")], owner="console-1", leased=("f1",))
+    snapshot = SnapshotAssembler("x").assemble(seen)
+    assert [(fault.owner, fault.ends_wall_ms) for fault in snapshot.faults] == [
+        ("you", 0),
+        ("you", 4000),
+        ("cli", 4000),
+    ]
+
+
 def test_hot_keys_are_merged_and_name_the_owner() -> None:
     def with_heat(name: str, rate: float) -> Observation:
         heat = KeyHeat(b"k", rate, 0.0, 100)

@@ -267,3 +267,71 @@ def test_unknown_fields_are_no_reason_to_fail() -> None:
     assert model.ring.shares is None
     assert [row.state for row in model.rows] == ["?"] * 5
     assert len(make_owners(5)) == SLOTS_COUNT
+
+
+def link_event(node: str, peer: str, word: str, at_ms: int = 0, reason: str = "") -> EventRecord:
+    text = f"data link to {peer} is {word}{reason}"
+    return EventRecord(0, at_ms, node, f"link.{word}", text)
+
+
+def test_what_several_nodes_say_is_one_line() -> None:
+    log = EventLog()
+    for node in ("n2", "n1"):
+        log.add_event(EventRecord(1, 0, node, "topology.epoch", "epoch 2"))
+    assert [(line.source, line.text, line.count) for line in log.lines] == [("n1 n2", "epoch 2", 1)]
+    for node in ("n3", "n4", "n4"):
+        log.add_event(EventRecord(1, 0, node, "topology.epoch", "epoch 2"))
+    assert [(line.source, line.count) for line in log.lines] == [("4 nodes", 2)]
+
+
+def test_links_that_come_up_together_are_one_line() -> None:
+    log = EventLog()
+    nodes = [f"n{number}" for number in range(1, 6)]
+    for node in nodes:
+        for peer in nodes:
+            if node != peer:
+                log.add_event(link_event(node, peer, "up"))
+    assert [line.text for line in log.lines] == ["data links are up: n1 n2 n3 n4 n5"]
+    assert log.lines[0].source == ""
+    log.add_event(link_event("n1", "n2", "up", at_ms=60_000))
+    assert log.lines[1].text == "data link to n2 is up"
+
+
+def test_a_lost_node_is_one_line_with_the_first_reason() -> None:
+    log = EventLog()
+    log.add_event(link_event("n1", "n3", "down", reason=": reset"))
+    log.add_event(link_event("n2", "n3", "down", reason=": end of file"))
+    assert [(line.source, line.text) for line in log.lines] == [
+        ("n1 n2", "data link to n3 is down: reset")
+    ]
+    log.add_event(link_event("n1", "n3", "up"))
+    assert len(log.lines) == 2
+
+
+def test_the_parts_of_a_fault_are_one_line() -> None:
+    log = EventLog()
+    for node, link, suffix in (
+        ("n1", "n1->n3", ""),
+        ("n3", "client->n3", ""),
+        ("n3", "n3->*", ".2"),
+    ):
+        text = f"cut both on {link} (cut-1{suffix}, by cli)"
+        event = EventRecord(1, 0, node, "fault.added", text, fields={"id": f"cut-1{suffix}"})
+        log.add_event(event)
+    assert [(line.source, line.text) for line in log.lines] == [("n1 n3", "cut both on n3")]
+
+
+def test_who_calls_a_member_failed_does_not_matter() -> None:
+    log = EventLog()
+    for node, sayers in (("n1", "n1"), ("n2", "n1, n2")):
+        text = f"n3 is failed (says {sayers})"
+        log.add_event(EventRecord(1, 0, node, "member.failed", text))
+    assert [(line.source, line.text) for line in log.lines] == [("n1 n2", "n3 is failed")]
+
+
+def test_a_frozen_log_does_not_change() -> None:
+    log = EventLog()
+    log.add_event(EventRecord(1, 0, "n1", "x", "same"))
+    copy = log.clone()
+    log.add_event(EventRecord(1, 0, "n2", "x", "same"))
+    assert copy.lines[0].source == "n1"
