@@ -1,7 +1,10 @@
 """The CLUSTER family: the slot map in the forms that Redis Cluster clients read, and redirects.
 
 A slot's owners are listed live ones first, so that the first of them is where requests and
-redirects go. Members without a RESP door are not listed.
+redirects go. Members without a RESP door are not listed. Of each slot only that first owner is
+named: every node here is first for some slots and a copy for others, while clients (redis-py among
+them) take a node that is listed as a replica anywhere for a replica everywhere, and leave it out of
+SCAN and DBSIZE.
 """
 
 from __future__ import annotations
@@ -91,12 +94,15 @@ def _slots(connection: Connection, arguments: Arguments, now: Now) -> bytes:
                     array([]),
                 ]
             )
-    parts = []
+    runs: list[tuple[int, int, bytes]] = []
     for first, last, owners in slot_ranges(door):
-        listed = [nodes[owner] for owner in owners if owner in nodes]
-        if listed:
-            parts.append(array([integer(first), integer(last), *listed]))
-    return array(parts)
+        listed = next((nodes[owner] for owner in owners if owner in nodes), None)
+        if listed is None:
+            continue
+        if runs and runs[-1][1:] == (first - 1, listed):
+            first = runs.pop()[0]
+        runs.append((first, last, listed))
+    return array([array([integer(first), integer(last), node]) for first, last, node in runs])
 
 
 def _primary_ranges(door: DoorState) -> dict[str, list[tuple[int, int]]]:
