@@ -24,7 +24,9 @@ def test_the_document_is_kept(ring: Cluster, tmp_path: Path) -> None:
             f"{address}/openapi.json",
             "--phases=examples,coverage",
             "--max-examples=5",
-            "--exclude-checks=unsupported_method,positive_data_acceptance",
+            # A key may be called "batch": its path then allows more than the batch route documents.
+            # That only a set operation takes a value is a rule between fields, told by a 400.
+            "--exclude-checks=allow_header_conformance,positive_data_acceptance",
             "--request-timeout=10",
             "--no-color",
             "--seed=1",
