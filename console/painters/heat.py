@@ -26,6 +26,7 @@ from console.view_models.scene import SHADES, Scene
 from nodecore.statistics import HEAT_BANDS
 
 MARGIN: Final = 6
+MARK_CELLS_MAX: Final = 18
 SIDE_WIDTH: Final = 34
 TOLD_HEIGHT_MIN: Final = 8
 """Below this the rows go to the keys themselves."""
@@ -155,7 +156,14 @@ def axis_row(scene: Scene, columns: Sequence[HeatColumn], cells: int) -> Row:
         at = next((i for i, col in enumerate(columns) if col.at_wall_ms >= mark.at_wall_ms), None)
         if at is None or at <= taken:
             continue
-        taken = _write(line, at, "v " + clip(mark.text, 18), taken)
+        words = clip(mark.text, MARK_CELLS_MAX)
+        if at + 2 + len(words) <= cells:
+            taken = _write(line, at, f"v {words}", taken)
+        else:
+            # At the right edge the words stand before their sign.
+            start = at - len(words) - 1
+            before = f"{words} " if start > taken else ""
+            taken = _write(line, at - len(before), f"{before}v", taken)
     if now_at - 3 > taken:
         _write(line, min(now_at - 3, cells - 3), "now", taken)
     return row(Span(" " * MARGIN), Span("".join(line), "muted"))

@@ -193,6 +193,8 @@ def detail_lines(scene: Scene) -> list[str]:
             f" {statistics.degraded_reads}  conflicts {statistics.conflicts}",
         ]
     )
-    for cause, count in sorted(statistics.evictions.items()):
-        lines.append(f"  evicted by {cause}: {count}")
+    causes = (f"{cause} {count}" for cause, count in sorted(statistics.evictions.items()) if count)
+    evicted = "  ".join(causes)
+    if evicted:
+        lines.append(f"  evicted: {evicted}")
     return lines

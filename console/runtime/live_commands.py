@@ -184,7 +184,7 @@ class LiveCommands:
         removed = await fault_commands.remove_fault(self.doors(), fault_id)
         if not removed:
             return CommandResult(False, f"{fault_id} is not active any more")
-        return CommandResult(True, f"lifted {fault_id}")
+        return CommandResult(True, f"lifted {self._texts.get(fault_id, fault_id)}")
 
     @answered
     async def heal_all(self) -> CommandResult:

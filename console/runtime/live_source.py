@@ -176,8 +176,9 @@ class LiveSource(LiveCommands):
 
     async def _publish_forever(self, on_snapshot: Callable[[ClusterSnapshot], None]) -> None:
         while True:
-            on_snapshot(self._snapshot())
+            # First: a node that is gone must not make this snapshot incomplete.
             self._reconcile_feeds()
+            on_snapshot(self._snapshot())
             await trio.sleep(self._interval_s)
 
     def _snapshot(self) -> ClusterSnapshot:

@@ -130,7 +130,8 @@ class ClusterModel:
         known = {fault.fault_id for fault in before.faults}
         for fault in self.snapshot.faults:
             if fault.fault_id not in known and before.sequence:
-                self.log.mark(self.snapshot.at_wall_ms, f"{fault.kind} {fault.target}")
+                target = fault.target.removeprefix("*->")
+                self.log.mark(self.snapshot.at_wall_ms, f"{fault.kind} {target}")
         if before.faults and not self.snapshot.faults:
             self.log.mark(self.snapshot.at_wall_ms, "healed")
         old = {member.node_id for member in before.members}

@@ -1,7 +1,8 @@
 """Which events of the nodes belong on one line of the log, and how that line reads.
 
-Four kinds fold: what several nodes say in the same words; what they call a member, whoever says so;
-links that come up or go down together; and the parts of one fault. Everything else stands alone.
+Five kinds fold: what several nodes say in the same words; what they call a member, whoever says so;
+links that come up or go down together; the parts of one fault; and breakers towards one node that
+change alike, those that only try again for long. Everything else stands alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ MEMBER: Final = re.compile(r"^(.*?)(?: \(says [^)]*\))?$", re.DOTALL)
 FAULT: Final = re.compile(r"^(.*) on (\S+) \(\S+, by ([^)]*)\)$", re.DOTALL)
 
 
+BREAKER: Final = re.compile(r"^breaker to (\S+) (\S+) -> (\S+?)(?::.*)?$", re.DOTALL)
+WINDOW_MS: Final = 5_000
+"""What belongs to one of the last lines joins it within this time."""
+TRYING_MS: Final = 60_000
+"""The same for a breaker that opens again after a failed probe: a dead node causes many."""
+
+
 class Part(NamedTuple):
     """What one event contributes to a line."""
 
@@ -31,6 +39,7 @@ class Part(NamedTuple):
     """The line while this is all of it."""
     target: str = ""
     """Peer of a link, or link of a fault: what may differ from event to event."""
+    window_ms: int = WINDOW_MS
 
 
 def part_of(event: EventRecord) -> Part:
@@ -50,6 +59,11 @@ def part_of(event: EventRecord) -> Part:
         match = FAULT.match(text)
         if match is not None:
             return Part(whole_id(fault_id), f"{match[1]} on {match[2]}", match[2])
+    if event.kind.startswith("breaker."):
+        match = BREAKER.match(text)
+        if match is not None:
+            window_ms = TRYING_MS if "closed" not in match.groups() else WINDOW_MS
+            return Part(" ".join(match.groups()), text, window_ms=window_ms)
     return Part(text, text)
 
 

@@ -18,8 +18,6 @@ from nodecore.statistics import EventRecord
 
 LOG_LINES_MAX: Final = 500
 """Lines kept; older ones stay in the nodes' own logs."""
-COALESCE_MS: Final = 5_000
-"""What belongs to one of the last lines joins it within this time."""
 COALESCE_LOOKBACK: Final = 8
 MARKS_MAX: Final = 64
 MARK_KINDS: Final = ("member", "topology", "epoch", "kill", "process", "exit", "join")
@@ -66,7 +64,7 @@ class EventLog:
     def add_event(self, event: EventRecord) -> LogLine:
         """Take an event of a node; it joins a recent line that it belongs to."""
         part = part_of(event)
-        for line in self._recent(event.at_wall_ms):
+        for line in self._recent(event.at_wall_ms, part.window_ms):
             if line.kind == event.kind and line.shared == part.shared and line.pairs:
                 _join(line, event.node_id, part.target)
                 return line
@@ -78,10 +76,10 @@ class EventLog:
             self.mark(event.at_wall_ms, part.text)
         return line
 
-    def _recent(self, at_wall_ms: int) -> Iterator[LogLine]:
+    def _recent(self, at_wall_ms: int, window_ms: int) -> Iterator[LogLine]:
         for index in range(min(COALESCE_LOOKBACK, len(self.lines))):
             line = self.lines[-1 - index]
-            if abs(at_wall_ms - line.at_wall_ms) <= COALESCE_MS:
+            if abs(at_wall_ms - line.at_wall_ms) <= window_ms:
                 yield line
 
     def add_command(self, at_wall_ms: int, text: str) -> LogLine:

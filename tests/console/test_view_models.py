@@ -329,6 +329,20 @@ def test_who_calls_a_member_failed_does_not_matter() -> None:
     assert [(line.source, line.text) for line in log.lines] == [("n1 n2", "n3 is failed")]
 
 
+def test_a_dead_node_s_breakers_do_not_flood_the_log() -> None:
+    log = EventLog()
+    for second in range(0, 40, 2):
+        for node in ("n1", "n2"):
+            for change in ("open -> half-open", "half-open -> open"):
+                text = f"breaker to n3 {change}: probe failed {second}"
+                log.add_event(EventRecord(1, second * 1000, node, "breaker.state", text))
+    assert [(line.source, line.count) for line in log.lines] == [("n1 n2", 20)] * 2
+    log.add_event(
+        EventRecord(1, 50_000, "n1", "breaker.state", "breaker to n3 half-open -> closed")
+    )
+    assert log.lines[-1].text == "breaker to n3 half-open -> closed"
+
+
 def test_a_frozen_log_does_not_change() -> None:
     log = EventLog()
     log.add_event(EventRecord(1, 0, "n1", "x", "same"))
