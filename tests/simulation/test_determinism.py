@@ -29,17 +29,24 @@ def digests(scenario: str, seed: int, hash_seeds: tuple[str, ...]) -> list[str]:
         )
         for hash_seed in hash_seeds
     ]
-    return [process.communicate(timeout=60)[0].strip() for process in running]
+    try:
+        return [process.communicate(timeout=100)[0].strip() for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def test_the_digest_does_not_depend_on_the_process() -> None:
-    found = digests("join", 7, ("0", "1", "random"))
+    found = digests("leave", 7, ("0", "1", "random"))
     assert len(found[0]) == 32, found
     assert len(set(found)) == 1, found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["crash-and-removal", "partition", "removed-returns"])
+@pytest.mark.parametrize("name", ["target-restarts", "partition-one-way", "coordinator-dies"])
 def test_the_digest_of_faults_does_not_depend_on_the_process(name: str) -> None:
     assert len(set(digests(name, 3, ("0", "1", "random")))) == 1
 
