@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nodecore.doors.resp import RespDoor, RespSession
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now, Version
+from nodecore.limits import READ_BYTES_MAX, VALUE_BYTES_MAX
 from nodecore.requests import Failed, Level, Read, Request, Unknown, Update, Value, Write
 from tests.nodecore.doors.fakes import START, FakeBackend
 
@@ -355,3 +356,55 @@ def test_a_run_that_ends_within_a_command_goes_on_with_the_next_bytes() -> None:
         session.receive(data[:cut], START)
         session.receive(data[cut:], START)
         assert session.take_output() == b"+OK\r\n" * 2, cut
+
+
+def is_stalled(session: RespSession) -> bool:
+    return session.stalled
+
+
+def is_partial(session: RespSession) -> bool:
+    return session.partial
+
+
+def test_a_session_runs_no_more_than_its_output_has_room_for() -> None:
+    backend = FakeBackend()
+    backend.store[b"k"] = Value(b"v" * 300_000, Version(1, 1))
+    session = connect(backend)
+    session.receive(encode("GET", "k") * 100 + encode("PING"), START)
+    reply = f"$300000\r\n{'v' * 300_000}\r\n".encode()
+    taken = session.take_output()
+    assert len(taken) < 20 * len(reply)
+    assert is_stalled(session)
+    assert session.outstanding > 80
+    assert not is_open(session)
+    session.held = True
+    session.resume(START)
+    assert session.take_output() == b""
+    session.held = False
+    while is_stalled(session):
+        session.resume(START)
+        taken += session.take_output()
+    assert taken == reply * 100 + b"+PONG\r\n"
+    assert session.outstanding == 0
+
+
+def test_a_begun_command_can_time_out() -> None:
+    session = connect(FakeBackend())
+    assert not is_partial(session)
+    session.receive(encode("PING") + b"*2\r\n$3\r\nGET\r\n$5\r\nha", START)
+    assert is_partial(session)
+    session.time_out(START)
+    words = b"+PONG\r\n-ERR Protocol error: the request was begun and not finished in time\r\n"
+    assert session.take_output() == words
+    assert session.closing
+
+
+def test_the_replies_of_a_transaction_are_bounded() -> None:
+    backend = FakeBackend()
+    backend.store[b"k"] = Value(b"v" * VALUE_BYTES_MAX, Version(1, 1))
+    session = connect(backend)
+    talk(session, ("MULTI",), *[("GET", "k")] * 20, ("INCR", "{k}:n"))
+    reply = talk(session, ("EXEC",))
+    assert len(reply) < READ_BYTES_MAX + 2 * VALUE_BYTES_MAX
+    assert reply.count(b"-ERR the replies of one transaction exceed") == 5
+    assert reply.endswith(b":1\r\n"), "what changes something still runs"
