@@ -38,6 +38,7 @@ from nodecore.doors.session import TOO_SLOW, Backend
 from nodecore.errors import Code
 from nodecore.ids import Now
 from nodecore.requests import Failed, Level, Outcome, Read, value_bytes
+from nodecore.table.interface import SLOT_READ
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LOOPBACK: Final = frozenset({b"127.0.0.1", b"localhost", b"[::1]"})
@@ -52,6 +53,7 @@ _TOO_MUCH: Final = Failed(
 class HttpSession:
     """One HTTP connection, see :class:`nodecore.doors.session.Session`."""
 
+    gate_bits = SLOT_READ
     nil = b""
 
     def __init__(

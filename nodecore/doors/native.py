@@ -31,7 +31,7 @@ from nodecore.requests import (
     Write,
 )
 from nodecore.statistics import EventRecord, NodeStatistics
-from nodecore.table.interface import MULTI_GET_BYTES_MAX
+from nodecore.table.interface import MULTI_GET_BYTES_MAX, SLOT_READ
 from transport.errors import TransportError
 from transport.messages import (
     Admin,
@@ -71,6 +71,7 @@ class NativeSession:
     """One native client, see :class:`nodecore.doors.session.Session`."""
 
     gate_open = False
+    gate_bits = SLOT_READ
     nil = b""
 
     def __init__(self, backend: Backend, link: Link, role: Role, wake: Callable[[], None]) -> None:

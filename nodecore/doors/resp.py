@@ -41,6 +41,7 @@ from nodecore.doors.resp_writer import QUEUED, error
 from nodecore.doors.session import TOO_SLOW, Backend
 from nodecore.ids import Now
 from nodecore.requests import Level, Read, Request, Write
+from nodecore.table.interface import SLOT_FIRST, SLOT_READ
 
 _GETS: Final = frozenset({b"GET", b"get"})
 _SETS: Final = frozenset({b"SET", b"set"})
@@ -103,6 +104,7 @@ class RespSession:
         self.stalled = False
         self.nil = self.connection.encoder.nil
         self.gate_open = False
+        self.gate_bits = SLOT_READ
         self._settle()
 
     # --- the seam to the data plane -------------------------------------------------------------
@@ -230,8 +232,10 @@ class RespSession:
         connection = self.connection
         idle = self._parser.idle
         self.partial = not idle
-        # Redirects shut nothing: the gate answers only for slots that this node owns, and what it
-        # leaves over is redirected here.
+        # A client that follows redirects reads at the first owner: the gate answers it there only.
+        self.gate_bits = (
+            SLOT_FIRST if connection.redirects and not connection.readonly else SLOT_READ
+        )
         self.gate_open = (
             not self._replies
             and not waiting

@@ -83,6 +83,8 @@ class Session(Protocol):
     """Whether incoming bytes may be offered to ``Table.serve`` first. The data plane reads it before
     each receive; True only while the session has no partial command buffered, nothing outstanding,
     and neither authentication, MULTI nor tracking stand in the way."""
+    gate_bits: int
+    """Which of the table's SLOT_* bits a slot needs for a hit to be served to this session."""
     nil: bytes
     """This protocol version's reply to a miss, for the gate."""
     closing: bool

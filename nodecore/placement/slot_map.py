@@ -17,7 +17,7 @@ from nodecore.placement import assignment
 from nodecore.placement.hashing import Resolver, make_hash
 from nodecore.placement.ring import Owners, OwnerTable, ShareStatistics, assign, share_statistics
 from nodecore.placement.topology import Keyspace, Member, RingSettings, Topology
-from nodecore.table.interface import SLOT_CLOSED, SLOT_READ, SLOT_SOLE
+from nodecore.table.interface import SLOT_CLOSED, SLOT_FIRST, SLOT_READ, SLOT_SOLE
 
 DEFAULT_PATTERN: Final = "*"
 
@@ -149,7 +149,7 @@ class SlotMap:
             if flag is None:
                 flag = SLOT_CLOSED
                 if node in owners[:wanted]:
-                    flag = SLOT_READ
+                    flag = SLOT_READ | (SLOT_FIRST if owners[0] == node else 0)
                     if owners[:wanted] == alone and following[:wanted] == alone:
                         flag |= SLOT_SOLE
                 cache[owners, following] = flag

@@ -74,7 +74,9 @@ class ClientConnection:
         clients, session = self._clients, self.session
         reply = b""
         if session.gate_open:
-            reply, consumed = clients.serve(data, clients.now.wall_ms, session.nil)
+            reply, consumed = clients.serve(
+                data, clients.now.wall_ms, session.nil, session.gate_bits
+            )
             if consumed == len(data):
                 self._send(reply)
                 return

@@ -262,7 +262,9 @@ class SimConnection:
         now = self._process.clock.now()
         self._world.note("request", self._process.node_id, data)
         if session.gate_open:
-            reply, consumed = self._process.node.table.serve(data, now.wall_ms, session.nil)
+            reply, consumed = self._process.node.table.serve(
+                data, now.wall_ms, session.nil, session.gate_bits
+            )
             if reply:
                 self._reply(reply)
             data = data[consumed:]

@@ -25,6 +25,7 @@ cdef enum:
     SLOTS = 16384
     QUEUES = 64
     TOMBSTONES = 63
+    READ = 1
     SOLE = 2
     CELLS_MIN = 64
     OUT_BYTES_KEPT = 4194304
@@ -88,6 +89,7 @@ cdef class CompiledTable:
     cdef SlotIndex* slots
     cdef uint64_t k0, k1
     cdef bytes flags_held
+    cdef int hit_bits
     cdef const unsigned char* flags
     cdef bytes groups_held
     cdef Py_ssize_t groups_count
@@ -518,7 +520,7 @@ cdef class CompiledTable:
         return fresh
 
     def set_slots(self, bytes flags not None):
-        if PyBytes_GET_SIZE(flags) != SLOTS or max(flags) > 3:
+        if PyBytes_GET_SIZE(flags) != SLOTS or max(flags) > 7:
             raise ValueError(f"flags must be {SLOTS} bytes of SLOT_* bits")
         self.flags_held = flags
         self.flags = <const unsigned char*>PyBytes_AS_STRING(flags)
@@ -594,7 +596,7 @@ cdef class CompiledTable:
             self.say_bytes(nil)
             return 1
         entry = <Entry>found
-        if not self.servable(entry):
+        if not self.servable(entry) or not self.flags[entry.slot] & self.hit_bits:
             return 0
         if gone(entry, now_ms):
             if not self.flags[entry.slot] & SOLE:
@@ -715,13 +717,14 @@ cdef class CompiledTable:
             PyList_Append(keys, PyBytes_FromStringAndSize(text + key, key_bytes))
         return keys, values if sets and keys else None, at
 
-    def serve(self, data, int64_t now_ms, nil):
+    def serve(self, data, int64_t now_ms, nil, int hit_bits=READ | SOLE):
         if not PyBytes_CheckExact(data) or not PyBytes_CheckExact(nil):
             raise TypeError("data and nil must be bytes")
         cdef const char* text = PyBytes_AS_STRING(data)
         cdef Py_ssize_t end = PyBytes_GET_SIZE(data), at = 0, after
         cdef char* shrunk
         self.out_used = 0
+        self.hit_bits = hit_bits
         while at < end and self.out_used < SERVE_MAX:
             after = self.serve_one(text, at, end, now_ms, <bytes>nil)
             if after < 0:

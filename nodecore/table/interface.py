@@ -34,6 +34,8 @@ SLOT_READ: Final = 1
 """Bit: this node owns the slot and serves R=1 reads; hits may be answered inline."""
 SLOT_SOLE: Final = 2
 """Bit: this node is the only owner: misses are authoritative, plain writes are inline."""
+SLOT_FIRST: Final = 4
+"""Bit: this node is the slot's first owner: clients that follow redirects are served here."""
 
 
 ENTRY_OVERHEAD_BYTES: Final = 192
@@ -262,10 +264,13 @@ class Table(Protocol):
             ValueError: ``start`` is negative.
         """
 
-    def serve(self, data: bytes, now_ms: int, nil: bytes) -> tuple[bytes, int]:
+    def serve(
+        self, data: bytes, now_ms: int, nil: bytes, hit_bits: int = SLOT_READ | SLOT_SOLE
+    ) -> tuple[bytes, int]:
         """Answer complete plain commands at the front of ``data``: GET key; SET key value where inline
         writes are allowed; PING without argument.
 
         Stops at the first command that it does not serve or that is incomplete, split or odd in
-        any way. Returns (replies, consumed bytes).
+        any way. ``hit_bits``: the bits of which a slot needs one for its hits to be answered. Returns
+        (replies, consumed bytes).
         """

@@ -20,6 +20,7 @@ from nodecore.table.interface import (
     QUEUE_TOMBSTONES,
     QUEUES_COUNT,
     SERVE_BYTES_MAX,
+    SLOT_READ,
     SLOT_SOLE,
     Entry,
     Kind,
@@ -266,7 +267,7 @@ class ReferenceTable:
         return fresh
 
     def set_slots(self, flags: bytes) -> None:
-        if len(flags) != SLOTS_COUNT or max(flags) > 3:
+        if len(flags) != SLOTS_COUNT or max(flags) > 7:
             raise ValueError(f"flags must be {SLOTS_COUNT} bytes of SLOT_* bits")
         self._flags = bytes(flags)
 
@@ -299,7 +300,9 @@ class ReferenceTable:
     ) -> tuple[list[bytes], list[bytes] | None, int]:
         return plain_run(data, start, keys_max)
 
-    def serve(self, data: bytes, now_ms: int, nil: bytes) -> tuple[bytes, int]:
+    def serve(
+        self, data: bytes, now_ms: int, nil: bytes, hit_bits: int = SLOT_READ | SLOT_SOLE
+    ) -> tuple[bytes, int]:
         if type(data) is not bytes or type(nil) is not bytes:
             raise TypeError("data and nil must be bytes")
         replies: list[bytes] = []
@@ -311,7 +314,7 @@ class ReferenceTable:
             if command.key is None:
                 reply: bytes | None = b"+PONG\r\n"
             elif command.reply is None:
-                reply = self._serve_get(command.key, now_ms, nil)
+                reply = self._serve_get(command.key, now_ms, nil, hit_bits)
             else:
                 reply = self._serve_set(command, now_ms)
             if reply is None:
@@ -321,7 +324,7 @@ class ReferenceTable:
             consumed = command.end
         return b"".join(replies), consumed
 
-    def _serve_get(self, key: bytes, now_ms: int, nil: bytes) -> bytes | None:
+    def _serve_get(self, key: bytes, now_ms: int, nil: bytes, hit_bits: int) -> bytes | None:
         entry = self._entries.get(key)
         if entry is None:
             sole = self._flags[self.slot_of(key)] & SLOT_SOLE
@@ -330,7 +333,7 @@ class ReferenceTable:
             self.gate_reads += 1
             self._note(key)
             return nil
-        if not self._servable(entry):
+        if not self._servable(entry) or not self._flags[entry.slot] & hit_bits:
             return None
         if gone(entry, now_ms):
             if not self._flags[entry.slot] & SLOT_SOLE:

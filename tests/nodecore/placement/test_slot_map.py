@@ -28,7 +28,7 @@ from nodecore.placement.rebalance import (
 )
 from nodecore.placement.slot_map import SlotMap, trim
 from nodecore.placement.topology import Keyspace, RingSettings, Topology
-from nodecore.table.interface import SLOT_CLOSED, SLOT_READ, SLOT_SOLE
+from nodecore.table.interface import SLOT_CLOSED, SLOT_FIRST, SLOT_READ, SLOT_SOLE
 from tests.nodecore.placement.members import cluster, member
 
 N1 = NodeId("n1")
@@ -75,19 +75,21 @@ def test_small_clusters_have_as_many_owners_as_members() -> None:
 def test_flags_of_a_lonely_node() -> None:
     document = topology(1)
     flags = SlotMap.compile(document).flags(N1)
-    assert flags == bytes([SLOT_READ | SLOT_SOLE]) * SLOTS_COUNT
+    assert flags == bytes([SLOT_READ | SLOT_SOLE | SLOT_FIRST]) * SLOTS_COUNT
     joint = propose_join(document, member("n2"), N1)
     slots = SlotMap.compile(joint)
     # Writes go to the newcomer too, so nothing is sole; the old owner goes on reading.
-    assert set(slots.flags(N1)) == {SLOT_READ}
+    assert set(slots.flags(N1)) == {SLOT_READ | SLOT_FIRST}
     assert set(slots.flags(NodeId("n2"))) == {SLOT_CLOSED}
 
 
 def test_flags_follow_the_number_of_copies() -> None:
     slots = SlotMap.compile(topology(5))
     one, three = slots.flags(N1, 1), slots.flags(N1, 3)
-    assert one.count(SLOT_READ | SLOT_SOLE) == slots.primary_counts()[N1]
-    assert set(three) == {SLOT_CLOSED, SLOT_READ}
+    primary = slots.primary_counts()[N1]
+    assert one.count(SLOT_READ | SLOT_SOLE | SLOT_FIRST) == primary
+    assert set(three) == {SLOT_CLOSED, SLOT_READ, SLOT_READ | SLOT_FIRST}
+    assert three.count(SLOT_READ | SLOT_FIRST) == primary
     assert len(slots.slots_of(N1, 3)) == SLOTS_COUNT - three.count(SLOT_CLOSED)
 
 

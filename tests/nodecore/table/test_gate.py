@@ -13,6 +13,7 @@ from nodecore.table.interface import (
     ENTRY_OVERHEAD_BYTES,
     MULTI_GET_BYTES_MAX,
     QUEUE_TOMBSTONES,
+    SLOT_FIRST,
     SLOT_READ,
     SLOT_SOLE,
 )
@@ -174,3 +175,14 @@ def test_a_bulk_read_stops_at_its_bound(new_table: NewTable) -> None:
     found = table.multi_get([b"k"] * 1000, 1)
     assert found == [large, large] + [None] * 998
     assert table.gate_hits == 2
+
+
+def test_a_session_that_follows_redirects_is_served_at_the_first_owner_only(table: Table) -> None:
+    table.set_guard((), True)
+    table.open_gate(1)
+    entry = table.put(b"k", Kind.STRING, b"v", 5, 1, 0)
+    assert table.readmit(b"k", entry)
+    for bits, served in ((SLOT_READ, 0), (SLOT_READ | SLOT_FIRST, len(GET_K))):
+        table.set_slots(bytes([bits]) * 16_384)
+        assert table.serve(GET_K, 1, NIL, SLOT_FIRST)[1] == served
+        assert table.serve(GET_K, 1, NIL, SLOT_READ)[1] == len(GET_K)
