@@ -177,12 +177,12 @@ def test_a_bulk_read_stops_at_its_bound(new_table: NewTable) -> None:
     assert table.gate_hits == 2
 
 
-def test_a_session_that_follows_redirects_is_served_at_the_first_owner_only(table: Table) -> None:
-    table.set_guard((), True)
-    table.open_gate(1)
-    entry = table.put(b"k", Kind.STRING, b"v", 5, 1, 0)
-    assert table.readmit(b"k", entry)
+def test_clients_that_follow_redirects_are_served_at_the_first_owner_only(
+    new_table: NewTable,
+) -> None:
+    table = opened(new_table, SLOT_READ)
+    table.put(b"k", 0, b"v", 1, 1, 0)
     for bits, served in ((SLOT_READ, 0), (SLOT_READ | SLOT_FIRST, len(GET_K))):
-        table.set_slots(bytes([bits]) * 16_384)
+        table.set_slots(bytes([bits]) * SLOTS_COUNT)
         assert table.serve(GET_K, 1, NIL, SLOT_FIRST)[1] == served
         assert table.serve(GET_K, 1, NIL, SLOT_READ)[1] == len(GET_K)
