@@ -35,3 +35,9 @@ def test_base_from_the_environment() -> None:
     assert port_base({"RINGDECK_PORT_BASE": "21000"}) == 21000
     with pytest.raises(UsageError):
         port_base({"RINGDECK_PORT_BASE": "80"})
+
+
+def test_a_range_without_a_free_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.runtime.ports.is_free", lambda port: False)
+    with pytest.raises(UsageError, match="no free port from 20000 on"):
+        choose_ports(1, (), 20_000)
