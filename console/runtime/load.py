@@ -31,8 +31,11 @@ from nodecore.client import Client, Failed, Unknown
 
 OUTSTANDING_MAX: Final = 4096
 """Operations in flight; those due beyond it count as failed: the cluster does not keep up."""
-WAKE_S: Final = 0.001
-"""What is due within one wake-up leaves together."""
+TICK_S: Final = 0.01
+"""Operations come in bursts this far apart: wake-ups, frames and the nodes' turns are what a modest
+load costs, not the operations."""
+STOPPED_S: Final = 0.05
+"""How soon a stopped generator notices that it shall go on."""
 OPERATION_TIMEOUT_S: Final = 2.0
 LOAD_BATCH_KEYS: Final = 200
 LOAD_TRIES: Final = 20
@@ -84,20 +87,24 @@ class Generator:
             self._tally.totals.loaded += len(pairs)
 
     async def _offer(self, nursery: trio.Nursery) -> None:
-        due = trio.current_time()
+        tick = trio.current_time()
+        owed = 0.0
         while True:
-            now = trio.current_time()
             if not self._settings.running:
-                due = now
-            interval = 1.0 / self._settings.rate
+                await trio.sleep(STOPPED_S)
+                tick, owed = trio.current_time(), 0.0
+                continue
             # After a long stop of this process itself the backlog is offered at once: the clients
             # of a real service do not vanish while one of them sleeps. Bounded by OUTSTANDING_MAX.
-            while due <= now and self._settings.running:
-                self._begin(nursery, due)
-                due += interval
-                if due < now - OUTSTANDING_MAX * interval:
-                    due = now
-            await trio.sleep(max(WAKE_S, due - trio.current_time()))
+            now = trio.current_time()
+            tick = max(tick, now - OUTSTANDING_MAX / self._settings.rate)
+            while tick <= now:
+                owed += self._settings.rate * TICK_S
+                while owed >= 1.0:
+                    self._begin(nursery, tick)
+                    owed -= 1.0
+                tick += TICK_S
+            await trio.sleep_until(tick)
 
     def _begin(self, nursery: trio.Nursery, due: float) -> None:
         if self._outstanding >= OUTSTANDING_MAX:

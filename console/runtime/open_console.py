@@ -24,7 +24,7 @@ FRAMES_PER_S: Final = 15
 """The screen is drawn at most so often; keys and snapshots are what changes it."""
 DOWN_GRACE_S: Final = 15.0
 """Under the eyes of an operator a dead node is replaced sooner than headless."""
-LOAD_RATE_PER_CORE: Final = 400.0
+LOAD_RATE_PER_CORE: Final = 600.0
 """Keeps the generator and the nodes it loads within about a third of the cores."""
 
 
