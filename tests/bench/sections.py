@@ -49,7 +49,7 @@ def memory(rounds: int, scale: float) -> dict[str, float]:
         for server in (redis, *nodes):
             before = server.rss_bytes()
             fill(server.resp, count)
-            time.sleep(1.0)
+            time.sleep(3.0)
             figures[server.name] = (server.rss_bytes() - before) / count
     peer = figures["redis-server"]
     print(f"\nmemory: private bytes an entry, {count:,} entries of 20 + 100 bytes")
