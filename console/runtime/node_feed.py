@@ -39,7 +39,8 @@ class NodeFeed:
         self._answered = answered
         self.statistics: NodeStatistics | None = None
         self.topology: Topology | None = None
-        self.problem = "not connected yet"
+        self.problem = ""
+        """Why nothing is heard; empty before the first attempt has failed."""
         self._heard_at = 0.0
         self._events: deque[EventRecord] = deque(maxlen=EVENTS_KEPT)
         self._last_event = -1

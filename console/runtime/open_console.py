@@ -18,6 +18,7 @@ from console.runtime.launcher import StartOptions, running_nodes
 from console.runtime.live_source import LiveOptions, LiveSource
 from console.runtime.scenario_runner import ScenarioRunner
 from console.runtime.state_dir import StateDir, home
+from console.runtime.terminal import lasting_terminal
 from console.scenario_progress import Script
 
 FRAMES_PER_S: Final = 15
@@ -143,7 +144,8 @@ def _show(
     )
     seen.touch()
     app = ClusterConsole(source, settings, script)
-    app.run(mouse=preferences.mouse)
+    with lasting_terminal():
+        app.run(mouse=preferences.mouse)
     return app.return_code or 0
 
 

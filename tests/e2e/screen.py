@@ -23,6 +23,11 @@ from tests.e2e.harness import ROOT
 UNKNOWN = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]|\x1b\[[?>][0-9;]*\$p|\x1bP.*?\x1b\\")
 
 
+PRIVATE_MODE = re.compile(rb"\x1b\[\?([0-9;]+)([hl])")
+MODES_ON = (b"25", b"7")
+"""Cursor and line wrap: on in a terminal that nobody has changed."""
+
+
 class Screen:
     """One console process and what it shows."""
 
@@ -32,6 +37,7 @@ class Screen:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._ended = False
+        self._raw = bytearray()
         self.status: int | None = None
 
     @property
@@ -45,8 +51,11 @@ class Screen:
 
     def pump(self, seconds: float = 0.05) -> None:
         """Take what the console has drawn."""
+        if self._ended:
+            time.sleep(seconds)
+            return
         ready, _, _ = select.select([self._descriptor], [], [], seconds)
-        if not ready or self._ended:
+        if not ready:
             return
         try:
             data = os.read(self._descriptor, 65_536)
@@ -55,6 +64,7 @@ class Screen:
         if not data:
             self._ended = True
             return
+        self._raw += data
         self._stream.feed(UNKNOWN.sub(b"", data))
 
     def wait_for(self, pattern: str, deadline_s: float = 30.0) -> str:
@@ -77,6 +87,31 @@ class Screen:
             self._reap()
         return os.waitstatus_to_exitcode(self.status)
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Another size of the window."""
+        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._screen.resize(rows, columns)
+        os.kill(self.pid, signal.SIGWINCH)
+
+    def changed_modes(self) -> list[bytes]:
+        """Private modes (mouse, alternate screen, paste ...) that were switched and not given back."""
+        state = dict.fromkeys(MODES_ON, b"h")
+        for modes, switch in PRIVATE_MODE.findall(self._raw):
+            state.update(dict.fromkeys(modes.split(b";"), switch))
+        return sorted(mode for mode, on in state.items() if (on == b"h") != (mode in MODES_ON))
+
+    def echoes(self) -> bool:
+        """Whether the terminal takes lines and echoes them, as a shell expects."""
+        wanted = termios.ECHO | termios.ICANON | termios.ISIG
+        local_modes: int = termios.tcgetattr(self._descriptor)[3]
+        return local_modes & wanted == wanted
+
+    def hang_up(self) -> None:
+        """Close the terminal under the console's feet."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._ended = True
+
     def kill(self) -> None:
         """End the console without a chance to clean up."""
         self._reap()
@@ -87,7 +122,8 @@ class Screen:
     def close(self) -> None:
         """Release everything."""
         self.kill()
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
     def _reap(self) -> None:
         if self.status is None:

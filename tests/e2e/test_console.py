@@ -70,6 +70,64 @@ def test_latency_opens_breakers_and_a_node_joins(tmp_path: Path) -> None:
         assert len(processes_with(str(tmp_path))) == NODES + 1
 
 
+def assert_restored(screen: Screen) -> None:
+    assert screen.changed_modes() == []
+    assert screen.echoes()
+
+
+def test_ctrl_c_twice_leaves_at_once(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    with open_screen(settings, "console", "--nodes", str(NODES), "--no-load") as screen:
+        started(screen)
+        os.kill(processes_with(str(tmp_path))[0], signal.SIGSTOP)
+        screen.press("\x03")
+        screen.wait_for(r"QUIT")
+        screen.press("\x03")
+        assert screen.wait_end() == 130
+        assert_restored(screen)
+    wait_until(lambda: processes_with(str(tmp_path)) == [], "no process is left")
+
+
+@pytest.mark.parametrize("modal", [False, True], ids=["overview", "sheet"])
+def test_sigterm_restores_the_terminal_and_leaves_nothing(tmp_path: Path, modal: bool) -> None:
+    settings = environment(tmp_path)
+    with open_screen(settings, "console", "--nodes", str(NODES)) as screen:
+        started(screen)
+        if modal:
+            screen.press("?")
+            screen.wait_for(r"esc closes")
+        os.kill(screen.pid, signal.SIGTERM)
+        assert screen.wait_end() == 130
+        assert_restored(screen)
+    wait_until(lambda: processes_with(str(tmp_path)) == [], "no process is left")
+
+
+def test_a_closed_terminal_leaves_no_process(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    with open_screen(settings, "console", "--nodes", str(NODES)) as screen:
+        started(screen)
+        screen.hang_up()
+        screen.wait_end()
+    wait_until(lambda: processes_with(str(tmp_path)) == [], "no process is left", 15)
+
+
+def test_the_window_changes_its_size_while_it_runs(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    with open_screen(settings, "console", "--nodes", str(NODES), "--no-load") as screen:
+        started(screen)
+        for columns, rows in ((60, 20), (160, 45), (50, 15), (80, 24)):
+            screen.resize(columns, rows)
+            if columns < 60:
+                screen.wait_for(rf"needs 60x20, now {columns}x{rows}")
+            else:
+                screen.wait_for(rf"\bn{NODES} +up\b")
+        screen.press("q")
+        screen.wait_for(r"(?i)enter")
+        screen.press("\r")
+        assert screen.wait_end() == 0
+        assert_restored(screen)
+
+
 def test_a_killed_console_leaves_no_process(tmp_path: Path) -> None:
     settings = environment(tmp_path)
     with open_screen(settings, "console", "--nodes", str(NODES)) as screen:
