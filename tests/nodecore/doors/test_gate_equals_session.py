@@ -10,7 +10,7 @@ from functools import cache
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nodecore.doors.resp import RespDoor, RespSession
@@ -85,7 +85,17 @@ def pipeline(commands: list[tuple[bytes, ...]], prefix: bytes) -> bytes:
     return b"".join(own)
 
 
+MANY = [b"k%d" % number for number in range(12)]
+REDIRECTED = [
+    [(b"SET", key, b"v") for key in MANY],
+    [(b"CLUSTER", b"SLOTS")],
+    [(b"GET", key) for key in MANY],
+    [(b"READONLY",), *((b"GET", key) for key in MANY)],
+]
+
+
 @pytest.mark.parametrize("members", [1, 3])
+@example(pipelines=REDIRECTED, cut=0)
 @settings(max_examples=60, deadline=None)
 @given(pipelines=PIPELINES, cut=st.integers(0, 40))
 def test_open_and_closed_give_equal_replies(
