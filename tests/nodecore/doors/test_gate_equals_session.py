@@ -39,6 +39,7 @@ class Side:
             )
             data = data[consumed:]
         session.receive(data, self.pump.now)
+        self.pump.drain("n1")
         self.pump.run(0.02)
         return replies + session.take_output()
 
