@@ -13,7 +13,8 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pyte
 
@@ -138,14 +139,27 @@ def open_screen(
 ) -> Iterator[Screen]:
     """``ringdeck ARGUMENTS`` on a terminal of its own for the length of the block."""
     command = [sys.executable, "-m", "console.cli", *arguments]
-    settings = {**environment, "TERM": "xterm-256color", "COLUMNS": "", "LINES": ""}
-    settings.pop("COLUMNS")
-    settings.pop("LINES")
-    settings.pop("NO_COLOR", None)
+    with open_terminal(environment, command, ROOT, columns=columns, rows=rows) as screen:
+        yield screen
+
+
+@contextlib.contextmanager
+def open_terminal(
+    environment: Mapping[str, str],
+    command: Sequence[str],
+    folder: Path,
+    *,
+    columns: int = 120,
+    rows: int = 40,
+) -> Iterator[Screen]:
+    """Any command on a terminal of its own for the length of the block."""
+    settings = {**environment, "TERM": "xterm-256color"}
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        settings.pop(name, None)
     pid, descriptor = pty.fork()
     if pid == 0:  # pragma: no cover - becomes another program
-        os.chdir(ROOT)
-        os.execve(sys.executable, command, settings)
+        os.chdir(folder)
+        os.execvpe(command[0], list(command), settings)
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     os.kill(pid, signal.SIGWINCH)
     screen = Screen(pid, descriptor, columns, rows)
