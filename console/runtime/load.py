@@ -31,7 +31,7 @@ from nodecore.client import Client, Failed, Unknown
 
 OUTSTANDING_MAX: Final = 4096
 """Operations in flight; those due beyond it count as failed: the cluster does not keep up."""
-TICK_S: Final = 0.01
+TICK_S: Final = 0.02
 """Operations come in bursts this far apart: wake-ups, frames and the nodes' turns are what a modest
 load costs, not the operations."""
 STOPPED_S: Final = 0.05
