@@ -62,7 +62,8 @@ test: $(DEV_STAMP) ## Everything; what depends on the table runs with both table
 	$(BIN)/pytest -q -n 2 -m "$(FAST)"
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -n 2 -m "$(FAST)" \
 		tests/nodecore tests/simulation
-	$(BIN)/pytest -q -m "not ($(FAST))"
+	$(BIN)/pytest -q -n 2 -m "not ($(FAST))" tests/nodecore tests/simulation
+	$(BIN)/pytest -q -m "not ($(FAST))" --ignore=tests/nodecore --ignore=tests/simulation
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -m slow tests/e2e/test_cluster.py
 
 benchmark: $(DEV_STAMP) ## Throughput beside redis-server

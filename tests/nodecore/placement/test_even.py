@@ -52,6 +52,7 @@ def test_replicas_of_one_node_spread_over_all_others() -> None:
     assert all(count > 0 for n, count in partners.items() if n != 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(st.lists(st.sampled_from(["join", "leave"]), min_size=1, max_size=5), st.integers(3, 6))
 def test_every_change_stays_even_and_moves_the_least(steps: list[str], size: int) -> None:

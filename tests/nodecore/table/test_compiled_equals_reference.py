@@ -170,6 +170,7 @@ def opened(choice: str, flags: int) -> Table:
     return table
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(flags_of_slot, st.lists(actions, max_size=30))
 def test_the_same_operations_give_the_same_answers(flags: int, sequence: list[Action]) -> None:
@@ -179,6 +180,7 @@ def test_the_same_operations_give_the_same_answers(flags: int, sequence: list[Ac
     assert table_state(compiled) == table_state(reference)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(streams(), max_size=6), flags_of_slot, now)
 def test_byte_streams_are_consumed_alike(chunks: list[bytes], flags: int, now_ms: int) -> None:
