@@ -37,7 +37,7 @@ stop-cluster: $(STAMP) ## Stop them
 	$(BIN)/ringdeck cluster stop --name $(NAME)
 
 first-look-demo: $(STAMP) ## Kill a node under load, add one; fails when a claim is false
-	$(BIN)/ringdeck demo run first-look --headless
+	$(BIN)/ringdeck demo run first-look
 
 check: $(DEV_STAMP) ## Format, lint, types and the fast tests
 	$(BIN)/ruff format --check .
