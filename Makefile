@@ -9,7 +9,7 @@ NAME ?= default
 FAST := not slow and not external and not chaos and not swarm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-chaos check format benchmark start-cluster stop-cluster \
+.PHONY: help setup run test test-unit test-chaos test-swarm check format benchmark start-cluster stop-cluster \
 	first-look-demo clean distclean
 
 help: ## List the targets
@@ -55,6 +55,9 @@ test-unit: $(DEV_STAMP) ## The fast tests
 test-chaos: $(DEV_STAMP) ## Real processes under injected faults
 	$(BIN)/pytest -q -m chaos tests/chaos
 
+test-swarm: $(DEV_STAMP) ## Every simulated scenario over more seeds; prints how to repeat what fails
+	$(BIN)/pytest -q -n 2 -m swarm tests/simulation
+
 test: $(DEV_STAMP) ## Everything; what depends on the table runs with both tables
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -62,7 +65,7 @@ test: $(DEV_STAMP) ## Everything; what depends on the table runs with both table
 	$(BIN)/pytest -q -n 2 -m "$(FAST)"
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -n 2 -m "$(FAST)" \
 		tests/nodecore tests/simulation
-	$(BIN)/pytest -q -n 2 -m "not ($(FAST))" tests/nodecore tests/simulation
+	$(BIN)/pytest -q -n 2 -m "not ($(FAST)) and not swarm" tests/nodecore tests/simulation
 	$(BIN)/pytest -q -m "not ($(FAST))" --ignore=tests/nodecore --ignore=tests/simulation
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -m slow tests/e2e/test_cluster.py
 
