@@ -36,6 +36,20 @@ class Persist:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskWrite:
+    """Write records as one transaction *before* any later effect of the same batch is executed.
+
+    With ``sync`` the batch is also flushed to the medium, off the loop and together with others;
+    ``Node.on_disk_done`` is called with the ticket when it is there. A failure stops the node.
+    """
+
+    ticket: int
+    records: tuple[tuple[int, bytes, bytes | None], ...]
+    """(area, key, record; None removes it), see ``nodecore.storage.disk``."""
+    sync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SetPeers:
     """The peers that links must exist to, replacing the earlier set: id -> "host:port" (native door)."""
 
@@ -71,4 +85,4 @@ class Stop:
     exit_code: int = 0
 
 
-Effect: TypeAlias = Send | Persist | SetPeers | Emit | Stop
+Effect: TypeAlias = Send | Persist | DiskWrite | SetPeers | Emit | Stop

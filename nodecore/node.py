@@ -17,32 +17,36 @@ from nodecore.cluster_figures import ClusterFigures
 from nodecore.config import NodeConfig
 from nodecore.consensus.chain import Chain, ChainPorts
 from nodecore.doors.session import OnOutcome
-from nodecore.effects import Effect, Emit, Persist, Send, Stop
+from nodecore.effects import Effect, Emit, Persist, Send
 from nodecore.event_ring import EventRing
 from nodecore.founding import first_document, own_member
 from nodecore.heat.counter import HeatCounter
-from nodecore.ids import SLOTS_COUNT, Epoch, Incarnation, NodeId, Now
+from nodecore.ids import Epoch, Incarnation, NodeId, Now
 from nodecore.limits import TICK_S
 from nodecore.membership.members import Status
 from nodecore.membership.membership import Membership
-from nodecore.membership.ports import MembershipPorts
-from nodecore.membership.settings import MembershipSettings
 from nodecore.node_faults import clock_skew_ms
 from nodecore.node_flush import flush
 from nodecore.node_messages import on_control, on_data
+from nodecore.node_ports import (
+    change_ports,
+    coordinator_ports,
+    membership_ports,
+    membership_settings,
+)
 from nodecore.node_standing import Standing
 from nodecore.node_statistics import Recorder, snapshot
 from nodecore.node_tick import Ticker
 from nodecore.placement.hashing import node_tag
 from nodecore.placement.topology import Topology
-from nodecore.replication.change_ports import ChangePorts
-from nodecore.replication.coordinator import Coordinator, CoordinatorPorts
+from nodecore.replication.coordinator import Coordinator
 from nodecore.replication.migration import TopologyChanges
 from nodecore.replication.versions import MARK_RECORD, HybridClock
 from nodecore.requests import Done, Flush, KeyCount, Outcome, Request
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers
 from nodecore.statistics import NodeStatistics
+from nodecore.storage.disk import DiskStore, DiskWrites, NoDisk
 from nodecore.storage.memory import Store
 from nodecore.table.interface import Table
 from nodecore.timers import Timers
@@ -62,6 +66,7 @@ class Node:
         rng: source of all its randomness.
         now: the moment of its birth.
         persisted: its records from an earlier life, by name, as plain data.
+        disk: what was kept of its entries and registers.
 
     Raises:
         InvalidTopology: a record of the chain is damaged.
@@ -74,8 +79,10 @@ class Node:
         rng: Random,
         now: Now,
         persisted: Mapping[str, object],
+        disk: DiskStore | None = None,
     ) -> None:
         self.config = config
+        self.disk = DiskWrites(disk or NoDisk())
         self._id = NodeId(config.node_id)
         self.store = store
         self.now = now
@@ -86,10 +93,10 @@ class Node:
         self._effects: list[Effect] = []
         known = persisted.get(INCARNATION_RECORD, 0)
         self.incarnation = Incarnation((known if isinstance(known, int) else 0) + 1)
-        self._persist(INCARNATION_RECORD, self.incarnation)
+        self.persist(INCARNATION_RECORD, self.incarnation)
         mark = persisted.get(MARK_RECORD, 0)
         self.clock = HybridClock(
-            store.table, node_tag(self._id), self._persist, mark if isinstance(mark, int) else 0
+            store.table, node_tag(self._id), self.persist, mark if isinstance(mark, int) else 0
         )
         self.breakers = LinkBreakers(config.slow_call_ms, Random(rng.random()), self._on_breaker)
         self.standing = Standing(self)
@@ -97,71 +104,32 @@ class Node:
         self.chain.restore(persisted, now)
 
     def _compose(self, config: NodeConfig, rng: Random) -> None:
-        ports = ChainPorts(self.send, self._persist, self.emit, self._on_document)
+        ports = ChainPorts(self.send, self.persist, self.emit, self._on_document)
         self.chain = Chain(self._id, ports, self.timers, Random(rng.random()))
         self.membership = Membership(
             self._id,
             self.incarnation,
-            MembershipPorts(
-                self.send,
-                self.emit,
-                self.epoch,
-                self.chain.hear_epoch,
-                self._on_status_change,
-                self._on_incarnation,
-            ),
+            membership_ports(self),
             self.timers,
             Random(rng.random()),
-            MembershipSettings(
-                probe_interval_s=config.probe_interval_s,
-                probe_timeout_s=config.probe_timeout_s,
-                suspicion_multiplier=config.suspicion_multiplier,
-            ),
+            membership_settings(config),
         )
         self.peers = Peers(self._id, self.membership.is_live, self.breakers.allows)
         self.coordinator = Coordinator(
-            CoordinatorPorts(
-                self._id,
-                self.incarnation,
-                self.store,
-                self.clock,
-                self.peers,
-                self.breakers,
-                self.timers,
-                Random(rng.random()),
-                config.operation_timeout_s,
-                self.send,
-            ),
-            self._is_filled,
+            coordinator_ports(self, Random(rng.random())),
+            lambda slot: self.topology_changes.is_complete(slot),
             lambda slot: self.topology_changes.holds(slot),
-            self._load_hint,
+            self.recorder.load_hint,
         )
         self.heat = HeatCounter(self.table.slot_of)
         self.coordinator.on_write = self.heat.note_writes
         self.coordinator.on_latency = self.recorder.record_latency
         self.topology_changes = TopologyChanges(
-            self._change_ports(), self.store, self.timers, own_member(config), config.down_grace_s
+            change_ports(self), self.store, self.timers, own_member(config), config.down_grace_s
         )
         self.cluster_figures = ClusterFigures(self)
         self._ticker = Ticker(self)
         self.store.owner_decides = self.standing.decides_evictions
-
-    def _change_ports(self) -> ChangePorts:
-        return ChangePorts(
-            node_id=self._id,
-            send=self.send,
-            request=lambda peer, message, on_end, now: self.coordinator.calls.request(
-                peer, message, on_end, now
-            ),
-            propose=self.chain.propose,
-            learn=self.chain.learn,
-            is_live=self.is_live,
-            is_failed=lambda node: self.membership.status(node) is Status.FAILED,
-            emit=self.emit,
-            stop=lambda reason, exit_code: self.add_effect(Stop(reason, exit_code)),
-            on_filled=self.standing.refresh_gate,
-            heat=lambda slot: float(self.heat.bands[slot * len(self.heat.bands) // SLOTS_COUNT]),
-        )
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -249,7 +217,14 @@ class Node:
     def take_effects(self) -> list[Effect]:
         """The effects since the last call, to be executed in order."""
         effects, self._effects = self._effects, []
+        if (batch := self.disk.take()) is not None:
+            effects.insert(0, batch)
         return effects
+
+    def on_disk_done(self, ticket: int, now: Now) -> None:
+        """A DiskWrite is on the medium."""
+        self.now = now
+        self.disk.on_done(ticket, now)
 
     def close(self) -> None:
         """The process ends in order: what a restart would have to wait for is written down."""
@@ -361,30 +336,27 @@ class Node:
         """Queue any other effect."""
         self._effects.append(effect)
 
-    def _persist(self, name: str, plain: object) -> None:
+    def persist(self, name: str, plain: object) -> None:
+        """Queue a Persist of plain data."""
         self._effects.append(Persist(name, pack_plain(plain)))
-
-    def _is_filled(self, slot: int) -> bool:
-        return self.topology_changes.is_complete(slot)
-
-    def _load_hint(self) -> int:
-        return min(255, int(self.recorder.loop_lag_ms))
 
     # -- what rooms tell -----------------------------------------------------------------------
 
     def _on_document(self, document: Topology, previous: Topology | None, now: Now) -> None:
         self.standing.adopt(document, previous, now)
 
-    def _on_status_change(self, node: NodeId, old: Status, new: Status, now: Now) -> None:
+    def on_status_change(self, node: NodeId, old: Status, new: Status, now: Now) -> None:
+        """Membership has changed its mind about a node."""
         self.peers.changed()
         if new in (Status.SUSPECT, Status.FAILED):
             self.coordinator.calls.on_suspect(node, now)
         if new is Status.ALIVE and old in (Status.ALIVE, Status.FAILED):
             self.breakers.peer_restarted(node, now)
 
-    def _on_incarnation(self, incarnation: Incarnation, _now: Now) -> None:
+    def on_incarnation(self, incarnation: Incarnation, _now: Now) -> None:
+        """Membership has refuted a rumour about this node under a new incarnation."""
         self.incarnation = incarnation
-        self._persist(INCARNATION_RECORD, incarnation)
+        self.persist(INCARNATION_RECORD, incarnation)
 
     def _on_breaker(self, event: Emit) -> None:
         self.peers.changed()

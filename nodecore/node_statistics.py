@@ -74,6 +74,10 @@ class Recorder:
         """How late a timer fired: an average with a short memory."""
         self.loop_lag_ms += 0.2 * (lag_ms - self.loop_lag_ms)
 
+    def load_hint(self) -> int:
+        """How busy this node is, 0..255, for those who choose among owners."""
+        return min(255, int(self.loop_lag_ms))
+
 
 def peer_views(node: Node) -> tuple[PeerView, ...]:
     """What the node believes about the other members, in order of their ids."""

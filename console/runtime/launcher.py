@@ -37,6 +37,7 @@ from nodecore.limits import MEMBERS_MAX
 READY_DEADLINE_S: Final = 30.0
 STOP_DEADLINE_S: Final = 10.0
 POLL_S: Final = 0.03
+EXIT_POLLS_MAX: Final = 30
 START_TRIES: Final = 3
 LOG_LINES_SHOWN: Final = 12
 _BUSY: Final = "Address already in use"
@@ -274,13 +275,22 @@ async def wait_ready(
                 if _is_ready(state, node):
                     waiting.remove(node)
                 elif state_of(node.pid, node.born) is RunState.GONE:
-                    how = spawner.exit_text(node.pid) or "ended"
+                    how = await _how_it_ended(spawner, node.pid)
                     raise _start_failed(state, node, f"{node.id} did not start: {how}")
             if waiting:
                 await trio.sleep(POLL_S)
     if waiting:
         names = ", ".join(node.id for node in waiting)
         raise _start_failed(state, waiting[0], f"not ready within {deadline_s:g} s: {names}")
+
+
+async def _how_it_ended(spawner: Spawner, pid: int) -> str:
+    """The exit in words: the system says that a process is gone before its parent says how."""
+    for _attempt in range(EXIT_POLLS_MAX):
+        if text := spawner.exit_text(pid):
+            return text
+        await trio.sleep(POLL_S)
+    return "ended"
 
 
 def _is_ready(state: StateDir, node: NodeRecord) -> bool:

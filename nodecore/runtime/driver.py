@@ -22,7 +22,7 @@ from nodecore.config import NodeConfig
 from nodecore.disk_faults import DiskFaults
 from nodecore.doors.http import HttpSession
 from nodecore.doors.resp import RespDoor
-from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Severity, Stop
+from nodecore.effects import DiskWrite, Effect, Emit, Persist, Send, SetPeers, Severity, Stop
 from nodecore.ids import NodeId, Now
 from nodecore.limits import CONNECTIONS_MAX, TICK_S
 from nodecore.node import Node
@@ -286,6 +286,8 @@ class Driver:
                 self.node.on_undelivered(effect, self.now)
         elif isinstance(effect, Persist):
             self._persist(effect)
+        elif isinstance(effect, DiskWrite):
+            self.node.on_disk_done(effect.ticket, self.now)
         elif isinstance(effect, Emit):
             self._log.log(_LEVELS[effect.severity], "%s: %s", effect.kind, effect.text)
         elif isinstance(effect, SetPeers):

@@ -1,4 +1,5 @@
-"""The disks of simulated nodes: small named records, as the record store of a process keeps them.
+"""The disks of simulated nodes: small named records, as the record store of a process keeps them,
+and the records of entries and registers by area and key.
 
 A record that was saved survives a crash. A crash in the middle of a save leaves the old record (the
 replacement is atomic), unless the disk is told to tear: then the record is damaged, and the process
@@ -8,8 +9,11 @@ refuses to start from it. A wiped disk is an empty one. It decides nothing about
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from random import Random
 from typing import final
+
+from nodecore.storage.disk import Area
 
 
 class DamagedRecord(Exception):  # noqa: N818 - the name says what it is
@@ -29,7 +33,27 @@ class SimDisk:
         self._records: dict[str, bytes] = {}
         self._previous: dict[str, bytes | None] = {}
         self._last = ""
+        self._kept: dict[tuple[int, bytes], bytes] = {}
         self.saves = 0
+
+    def get(self, area: Area, key: bytes) -> bytes | None:
+        """See ``DiskStore``."""
+        return self._kept.get((int(area), key))
+
+    def walk(self, area: Area, after: bytes | None, count: int) -> list[tuple[bytes, bytes]]:
+        """See ``DiskStore``."""
+        keys = sorted(
+            key for kept, key in self._kept if kept == area and (after is None or key > after)
+        )
+        return [(key, self._kept[(int(area), key)]) for key in keys[:count]]
+
+    def write(self, records: Sequence[tuple[int, bytes, bytes | None]]) -> None:
+        """Execute a DiskWrite."""
+        for area, key, record in records:
+            if record is None:
+                self._kept.pop((area, key), None)
+            else:
+                self._kept[(area, key)] = record
 
     def save(self, name: str, payload: bytes) -> None:
         """Replace a record durably."""
@@ -80,6 +104,7 @@ class SimDisk:
         """Everything is gone."""
         self._records.clear()
         self._previous.clear()
+        self._kept.clear()
         self._last = ""
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from typing import final
 
 from nodecore.config import NodeConfig
 from nodecore.doors.resp import RespDoor, RespSession
-from nodecore.effects import Effect, Emit, Persist, Send, SetPeers, Stop
+from nodecore.effects import DiskWrite, Effect, Emit, Persist, Send, SetPeers, Stop
 from nodecore.ids import NodeId, Now
 from nodecore.node import Node
 from nodecore.simulation.clocks import SimClock
@@ -92,7 +92,7 @@ class SimProcess:
         policy = make_policy(self.config.eviction, self.config.maxmemory_bytes)
         store_rng = self._world.rng(f"store:{self.node_id}:{self.lives}")
         store = Store(table, policy, self.config.maxmemory_bytes, store_rng)
-        node = Node(self.config, store, rng, self.clock.now(), persisted)
+        node = Node(self.config, store, rng, self.clock.now(), persisted, self.disk)
         self._node = node
         self._door = RespDoor(node, resp_cluster=self.config.resp_cluster)
         self.running, self.paused, self.stopped = True, False, None
@@ -184,6 +184,10 @@ class SimProcess:
             case Persist(name, payload):
                 self.disk.save(name, payload)
                 self._world.note("persist", self.node_id, name, payload)
+            case DiskWrite(ticket, records, _sync):
+                self.disk.write(records)
+                self._world.note("disk", self.node_id, ticket, len(records))
+                node.on_disk_done(ticket, now)
             case SetPeers(addresses):
                 self._network.set_peers(self, addresses)
             case Emit(kind, text):
