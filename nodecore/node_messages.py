@@ -89,6 +89,9 @@ def _answer_admin(node: Node, peer: NodeId, stream: int, outcome: Outcome, _now:
         reply = AdminReply(result=outcome.result)
     else:
         reply = ErrorReply(
-            code=int(outcome.code), text=outcome.text, unknown=not isinstance(outcome, Failed)
+            code=int(outcome.code),
+            text=outcome.text,
+            unknown=not isinstance(outcome, Failed),
+            reason=outcome.reason if isinstance(outcome, Failed) else "",
         )
     node.send(peer, Lane.CONTROL, stream, reply)

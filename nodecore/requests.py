@@ -163,6 +163,8 @@ class Failed:
     code: Code
     text: str
     retry_after_s: float = 0.0
+    reason: str = ""
+    """A word for programs where a code says too little, see ``placement.change_reasons``."""
 
 
 @dataclass(frozen=True, slots=True)

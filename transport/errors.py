@@ -185,8 +185,12 @@ class LinkOverloaded(TransportError):  # noqa: N818
 class RemoteError(TransportError):
     """The other side answered with an ``ErrorReply``."""
 
-    def __init__(self, code: int, text: str, *, unknown: bool, retry_after_ms: int = 0) -> None:
+    def __init__(
+        self, code: int, text: str, *, unknown: bool, retry_after_ms: int = 0, reason: str = ""
+    ) -> None:
         super().__init__(text)
+        self.reason = reason
+        """A word for programs; may be empty."""
         self.code = code
         """A ``nodecore.errors.Code``."""
         self.unknown = unknown

@@ -178,7 +178,7 @@ def console_error(error: TransportError, what: str) -> ConsoleError:
         hint = ""
         if error.code == Code.CHAOS_DISABLED:
             hint = "start the nodes with --enable-chaos"
-        return NodeRefused(str(error), error.code, hint=hint)
+        return NodeRefused(str(error), error.code, hint=hint, reason=error.reason)
     if error.definite:
         return ClusterUnreachable(f"{what}: {error}")
     return OutcomeUnknown(f"{what}: {error}")

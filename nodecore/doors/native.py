@@ -269,7 +269,8 @@ class NativeSession:
     def _refuse(self, stream: int, failed: Failed | Unknown) -> None:
         unknown = isinstance(failed, Unknown)
         retry_ms = 0 if isinstance(failed, Unknown) else int(failed.retry_after_s * 1000)
-        self._send(ErrorReply(int(failed.code), failed.text, unknown, retry_ms), stream)
+        reason = "" if isinstance(failed, Unknown) else failed.reason
+        self._send(ErrorReply(int(failed.code), failed.text, unknown, retry_ms, reason), stream)
 
     def _send(self, message: Message, stream: int) -> None:
         try:

@@ -9,17 +9,19 @@ from typing import Any
 from nodecore.errors import Code, NodeError
 from nodecore.ids import Epoch, NodeId
 from nodecore.placement import assignment, even
+from nodecore.placement.change_reasons import ChangeReason, reason_of
 from nodecore.placement.rules import problems
 from nodecore.placement.slot_map import place
 from nodecore.placement.topology import Change, Member, Topology
 
 
 class Refused(NodeError):  # noqa: N818 - the name says what it is
-    """The change can't be proposed on this document; ``code`` says why for programs."""
+    """The change can't be proposed on this document; ``code`` and ``reason`` say why for programs."""
 
-    def __init__(self, code: Code, text: str) -> None:
+    def __init__(self, code: Code, text: str, reason: ChangeReason | None = None) -> None:
         super().__init__(text)
         self.code = code
+        self.reason = reason or reason_of(code)
 
 
 def successor(topology: Topology, reason: str, **fields: Any) -> Topology:
@@ -40,13 +42,14 @@ def need_stable(topology: Topology) -> None:
     """Refuses while a change is under way."""
     change = topology.change
     if change is not None:
-        raise Refused(Code.CHANGE_RUNNING, f"the {change.kind} of {change.node_id} is not finished")
+        text = f"the {change.kind} of {change.node_id} is not finished"
+        raise Refused(Code.CHANGE_RUNNING, text, ChangeReason.ANOTHER_CHANGE)
 
 
 def need_joint(topology: Topology) -> Change:
     """The change under way; refuses when there is none."""
     if topology.change is None:
-        raise Refused(Code.BAD_REQUEST, "no change is under way")
+        raise Refused(Code.BAD_REQUEST, "no change is under way", ChangeReason.NO_CHANGE)
     return topology.change
 
 

@@ -38,7 +38,7 @@ def make_tokens(
 ) -> list[tuple[int, NodeId]]:
     """All tokens as (point, node), in order of the circle; equal points in order of the node ids."""
     tokens = [
-        (ring_hash(f"{member.node_id}#{index}".encode()), member.node_id)
+        (ring_hash(f"{member.ring_name or member.node_id}#{index}".encode()), member.node_id)
         for member in members
         for index in range(tokens_count(member, vnodes))
     ]

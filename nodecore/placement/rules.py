@@ -31,7 +31,11 @@ WEIGHT_MIN: Final = 0.01
 WEIGHT_MAX: Final = 100.0
 TEXT_CHARACTERS_MAX: Final = 1000
 """Of reasons, zones and addresses: a document must fit a control frame."""
-KINDS: Final = ("join", "leave", "remove", "rebalance")
+KINDS: Final = ("join", "leave", "remove", "replace", "rebalance")
+APPROVALS: Final = ("auto", "manual")
+REJECTIONS_MAX: Final = 16
+CHANGE_BYTES_PER_S_MIN: Final = 1024
+"""Slower than this a page takes longer than anybody waits for."""
 
 _NODE_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MODES: Final = ("eventual", "strong")
@@ -57,6 +61,23 @@ def problems(topology: Topology) -> list[str]:
     found += _assignment_problems(topology.ring, topology.assignment, topology.members, copies)
     if topology.change is not None:
         found += _change_problems(topology, topology.change, copies)
+    return found + _steering_problems(topology)
+
+
+def _steering_problems(topology: Topology) -> list[str]:
+    """What is wrong with how changes are steered: policy, proposal, rejections."""
+    found = []
+    policy, wish = topology.change_policy, topology.proposal
+    if policy.approval not in APPROVALS:
+        found.append(f"approval {policy.approval[:80]!r}: auto or manual")
+    if policy.bytes_per_s != 0 and policy.bytes_per_s < CHANGE_BYTES_PER_S_MIN:
+        found.append(f"bytes_per_s {policy.bytes_per_s}: 0, or at least {CHANGE_BYTES_PER_S_MIN}")
+    if wish is not None and (topology.joint or wish.kind not in KINDS):
+        found.append(f"proposal: {wish.kind[:80]!r} in a {'joint' if topology.joint else 'stable'}")
+    if wish is not None and len(wish.weights) + len(wish.zones) > 2 * MEMBERS_MAX:
+        found.append("proposal: too long")
+    if len(topology.rejections) > REJECTIONS_MAX:
+        found.append(f"rejections: at most {REJECTIONS_MAX}")
     return found
 
 
@@ -72,7 +93,7 @@ def _member_problems(members: Sequence[Member], where: str) -> list[str]:
             found.append(f"{where}: node id {member.node_id[:80]!r}")
         if not (math.isfinite(member.weight) and WEIGHT_MIN <= member.weight <= WEIGHT_MAX):
             found.append(f"{where}: {member.node_id}: weight {member.weight}")
-        texts = (member.zone, *_addresses_of(member))
+        texts = (member.zone, member.ring_name, *_addresses_of(member))
         if any(len(text) > TEXT_CHARACTERS_MAX for text in texts):
             found.append(f"{where}: {member.node_id}: zone or address too long")
         if not member.addresses.native:
@@ -81,6 +102,9 @@ def _member_problems(members: Sequence[Member], where: str) -> list[str]:
             found.append(f"{where}: {member.node_id}: a learner has no vote")
         if member.born < 0:
             found.append(f"{where}: {member.node_id}: born {member.born}")
+    names = [member.ring_name or member.node_id for member in members]
+    if len(dict.fromkeys(names)) != len(names):
+        found.append(f"{where}: two members stand at one place of the ring")
     voters = len(voters_of(members))
     if not 1 <= voters <= VOTERS_MAX:
         found.append(f"{where}: between 1 and {VOTERS_MAX} voters, not {voters}")
@@ -116,6 +140,8 @@ def keyspace_problems(keyspace: Keyspace) -> list[str]:
         found.append(f"{name}: n {keyspace.n}: between 1 and {COPIES_MAX}")
     if not 1 <= keyspace.w <= keyspace.n or not 1 <= keyspace.r <= keyspace.n:
         found.append(f"{name}: w {keyspace.w} and r {keyspace.r}: between 1 and n")
+    if not 0 <= keyspace.w_past <= keyspace.w:
+        found.append(f"{name}: w_past {keyspace.w_past}: between 0 and w")
     if keyspace.ttl_ms < 0:
         found.append(f"{name}: ttl_ms {keyspace.ttl_ms}")
     if len(keyspace.eviction) > TEXT_CHARACTERS_MAX:
@@ -182,6 +208,7 @@ def _change_problems(topology: Topology, change: Change, copies: int) -> list[st
         "join": ([change.node_id], []),
         "leave": ([], [change.node_id]),
         "remove": ([], [change.node_id]),
+        "replace": ([change.node_id], [change.replaces]),
         "rebalance": ([], []),
     }
     if change.kind not in KINDS:
@@ -247,5 +274,5 @@ def _target_of(topology: Topology, change: Change) -> tuple[object, ...]:
 
 
 def _placement_of(topology: Topology) -> tuple[object, ...]:
-    members = tuple((member.node_id, member.zone, member.weight) for member in topology.members)
+    members = tuple((m.node_id, m.zone, m.weight, m.ring_name) for m in topology.members)
     return (members, topology.ring, topology.assignment)

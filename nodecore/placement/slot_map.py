@@ -181,13 +181,13 @@ def place(
         table = assignment.decode(assigned)
         _check_owners(table, members)
         return table
-    placed = tuple((member.node_id, member.zone, member.weight) for member in members)
+    placed = tuple((m.node_id, m.zone, m.weight, m.ring_name) for m in members)
     return _place_on_ring(placed, ring.vnodes, ring.hash, copies, resolver)
 
 
 @lru_cache(maxsize=8)
 def _place_on_ring(
-    placed: tuple[tuple[NodeId, str, float], ...],
+    placed: tuple[tuple[NodeId, str, float, str], ...],
     vnodes: int,
     hash_name: str,
     copies: int,
@@ -197,9 +197,9 @@ def _place_on_ring(
     return assign(members, vnodes, make_hash(hash_name, resolver), copies)
 
 
-def _placed_member(node_id: NodeId, zone: str, weight: float) -> Member:
+def _placed_member(node_id: NodeId, zone: str, weight: float, ring_name: str) -> Member:
     """A member as far as placement cares; addresses and voting don't change owners."""
-    return Member(node_id, Addresses("", "", ""), zone, weight)
+    return Member(node_id, Addresses("", "", ""), zone, weight, ring_name=ring_name)
 
 
 def _check_owners(table: OwnerTable, members: Iterable[Member]) -> None:

@@ -34,6 +34,9 @@ class Member:
     """Holds copies but lost state: counts in denominators, never as an acknowledgement of strong keys."""
     born: int = 0
     """Epoch that made it a member: tells a returning node from a new one."""
+    ring_name: str = ""
+    """Name that its places on the ring are computed from; empty: its id. A node that replaced
+    another stands where that one stood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,48 @@ class Keyspace:
     """``available``, ``read-only`` or ``refuse``."""
     write_through: bool = False
     eviction: str = ""
+    w_past: int = 0
+    """Copies that writes under earlier policies are sure to have, when fewer than W; 0: W as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePolicy:
+    """How changes of the owners are carried out, everywhere."""
+
+    approval: str = "auto"
+    """``auto``, or ``manual``: what is wanted waits as a proposal until a person approves it."""
+    bytes_per_s: int = 0
+    """What each node may stream for a change; 0: as its own configuration says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A change of the owners that somebody asks for: enough to draft the joint document at any time.
+
+    It waits in a stable document while changes need approval.
+    """
+
+    kind: str
+    """As in :class:`Change`."""
+    node_id: NodeId
+    """Who comes (``join``, ``replace``) or goes; for ``rebalance`` who was asked."""
+    newcomer: Member | None = None
+    replaces: NodeId = NodeId("")
+    """``replace``: who goes."""
+    ring_next: RingSettings | None = None
+    weights: tuple[tuple[NodeId, float], ...] = ()
+    zones: tuple[tuple[NodeId, str], ...] = ()
+    asked_ms: int = 0
+    """Wall clock of the node that took the wish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A wish that a person has turned down: it is not taken again for a while."""
+
+    kind: str
+    node_id: NodeId
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +114,7 @@ class Change:
     """The change that a joint document carries out."""
 
     kind: str
-    """``join``, ``leave``, ``remove``, ``rebalance``."""
+    """``join``, ``leave``, ``remove``, ``replace``, ``rebalance``."""
     node_id: NodeId
     members_next: tuple[Member, ...]
     coordinator: NodeId
@@ -78,6 +123,22 @@ class Change:
     """``even`` placement: the owners to be, see ``even.py``."""
     ring_next: RingSettings | None = None
     """Ring settings to be; None: unchanged."""
+    replaces: NodeId = NodeId("")
+    """``replace``: the member that goes when ``node_id`` has come."""
+    paused: bool = False
+    """Nothing is copied for it, whoever coordinates, until a person resumes it."""
+
+    @property
+    def leaver(self) -> NodeId:
+        """Who is no member any more when the change is finished; empty: nobody."""
+        if self.kind == "replace":
+            return self.replaces
+        return self.node_id if self.kind in ("leave", "remove") else NodeId("")
+
+    @property
+    def newcomer(self) -> NodeId:
+        """Who is a member when the change is finished and was none; empty: nobody."""
+        return self.node_id if self.kind in ("join", "replace") else NodeId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +164,15 @@ class Topology:
     """None in a stable document."""
     reason: str = ""
     """Why this document was proposed, for people."""
+    change_policy: ChangePolicy = field(default_factory=ChangePolicy)
+    proposal: Wish | None = None
+    """A change that waits for approval; only in a stable document."""
+    rejections: tuple[Rejection, ...] = ()
+    """Of late."""
+    proposer: NodeId = NodeId("")
+    """Who had this document decided."""
+    proposed_ms: int = 0
+    """When, by its wall clock; 0: unknown."""
 
     @property
     def joint(self) -> bool:

@@ -101,3 +101,5 @@ class ErrorReply(Message):
     text: str
     unknown: bool = False
     retry_after_ms: int = 0
+    reason: str = ""
+    """A word for programs where the code says too little."""

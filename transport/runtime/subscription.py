@@ -16,7 +16,11 @@ from transport.messages import ErrorReply, Message
 def remote_error(reply: ErrorReply) -> RemoteError:
     """The exception for an error reply."""
     return RemoteError(
-        reply.code, reply.text, unknown=reply.unknown, retry_after_ms=reply.retry_after_ms
+        reply.code,
+        reply.text,
+        unknown=reply.unknown,
+        retry_after_ms=reply.retry_after_ms,
+        reason=reply.reason,
     )
 
 
