@@ -20,6 +20,12 @@ from nodecore.ids import NodeId, Now
 from nodecore.limits import EVENTS_KEPT, KEY_BYTES_MAX
 from nodecore.node_changes import preview_change
 from nodecore.node_faults import fault_add, fault_heal, fault_list, fault_remove, fault_renew
+from nodecore.node_keyspaces import (
+    keyspace_delete,
+    keyspace_list,
+    keyspace_progress,
+    keyspace_set,
+)
 from nodecore.node_recovery import recover
 from nodecore.requests import Done, Failed, Flush, Outcome
 
@@ -34,7 +40,7 @@ class BadArgument(ValueError):  # noqa: N818 - the name says what it is
     """An argument is missing or wrong; the text names it."""
 
 
-OPERATOR_VERBS: Final = frozenset({"change.recover"})
+OPERATOR_VERBS: Final = frozenset({"change.recover", "keyspace.delete", "keyspace.set"})
 """Verbs that a person must mean: peers can't pass them on."""
 
 
@@ -234,6 +240,10 @@ VERBS: Final[Mapping[str, Verb]] = {
     "fault.renew": fault_renew,
     "figures": _figures,
     "flush": _flush,
+    "keyspace.delete": keyspace_delete,
+    "keyspace.list": keyspace_list,
+    "keyspace.progress": keyspace_progress,
+    "keyspace.set": keyspace_set,
     "locate": _locate,
     "shutdown": _shutdown,
     "statistics": _statistics,

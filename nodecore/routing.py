@@ -53,7 +53,8 @@ class Route:
         self.ruled = keyspace.mode != "eventual" or keyspace.on_partition != "available"
         """The policy must be asked before this route is used."""
         self.n = len(self.owners)
-        self.absences = self.n - max(1, min(keyspace.w, self.n)) + 1
+        sure = keyspace.w_past or keyspace.w
+        self.absences = self.n - max(1, min(sure, self.n)) + 1
         """Owners that must know nothing of a key before it is a miss."""
         extra = tuple(name for name in self.owners_next or () if name not in self.owners)
         self.targets = self.owners + extra

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nodecore.errors import Code
 from nodecore.placement.drafting import Refused, even_assignment, need_stable, successor
+from nodecore.placement.keyspace_edits import covering, inherited, inherited_by
 from nodecore.placement.rules import keyspace_problems
 from nodecore.placement.topology import Keyspace, Topology
 
@@ -40,6 +41,7 @@ def propose_keyspace(topology: Topology, keyspace: Keyspace) -> Topology:
     if old is not None and old.mode == "strong" and abs(old.n - keyspace.n) > 1:
         # Majorities of n and n + 1 overlap, those of n and n + 2 need not.
         raise Refused(Code.BAD_REQUEST, "n of a strong keyspace changes by one at a time")
+    keyspace = inherited(covering(topology.keyspaces, keyspace.pattern), keyspace)
     others = [k for k in topology.keyspaces if k.pattern != keyspace.pattern]
     return _with_keyspaces(topology, [*others, keyspace], f"keyspace {keyspace.pattern}")
 
@@ -56,6 +58,10 @@ def propose_keyspace_removal(topology: Topology, pattern: str) -> Topology:
     kept = [k for k in topology.keyspaces if k.pattern != pattern]
     if len(kept) == len(topology.keyspaces):
         raise Refused(Code.BAD_REQUEST, f"no keyspace {pattern!r}")
+    gone = covering(topology.keyspaces, pattern)
+    heir = covering(kept, pattern)
+    # Its keys become the heir's, with the copies that they were given here.
+    kept = [inherited_by(gone, k) if k is heir else k for k in kept]
     return _with_keyspaces(topology, kept, f"keyspace {pattern} deleted")
 
 

@@ -56,7 +56,7 @@ class Admission:
             return _NOT_READY
         if self._ports.is_failed(node):
             return Failed(Code.UNREACHABLE, f"{node} has failed: remove it instead")
-        return self._draft(partial(propose_leave, topology, node, self._id), on_outcome, now)
+        return self.propose(partial(propose_leave, topology, node, self._id), on_outcome, now)
 
     def request_remove(self, node: NodeId, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """Remove a member that is not alive; answered once the change has begun."""
@@ -65,16 +65,19 @@ class Admission:
             return _NOT_READY
         if node == self._id or self._ports.is_live(node):
             return Failed(Code.REFUSED, f"{node} is alive: let it leave instead")
-        return self._draft(partial(propose_remove, topology, node, self._id), on_outcome, now)
+        return self.propose(partial(propose_remove, topology, node, self._id), on_outcome, now)
 
     def cancel(self, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """Take the change under way back; answered once the old owners stand alone again."""
         topology = self._topology()
         if topology is None:
             return _NOT_READY
-        return self._draft(partial(propose_cancel, topology, OPERATOR_CANCEL), on_outcome, now)
+        return self.propose(partial(propose_cancel, topology, OPERATOR_CANCEL), on_outcome, now)
 
-    def _draft(self, draft: partial[Topology], on_outcome: OnOutcome, now: Now) -> Outcome | None:
+    def propose(
+        self, draft: Callable[[], Topology], on_outcome: OnOutcome, now: Now
+    ) -> Outcome | None:
+        """Propose what ``draft`` makes of the newest document; answered with its epoch."""
         try:
             document = draft()
         except Refused as refused:

@@ -21,6 +21,7 @@ from typing import Final
 import xxhash
 
 from nodecore.ids import SLOTS_COUNT, NodeId, Now
+from nodecore.placement.key_copies import KeyCopies
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.replication.change_ports import ChangePorts, SlotStore
@@ -60,6 +61,8 @@ class AntiEntropy:
         self._complete = complete
         self._topology: Topology | None = None
         self._slot_map: SlotMap | None = None
+        self._copies: KeyCopies | None = None
+        """Set when owners of one slot hold different keys."""
         self._cursor = 0
         self.compared = 0
         """Slots whose digests were compared here."""
@@ -67,9 +70,10 @@ class AntiEntropy:
         self.skipped = 0
         """Slots too large to compare."""
 
-    def on_topology(self, topology: Topology, slot_map: SlotMap) -> None:
+    def on_topology(self, topology: Topology, slot_map: SlotMap, copies: KeyCopies) -> None:
         """A newer document is in force."""
         self._topology, self._slot_map = topology, slot_map
+        self._copies = copies if copies.mixed else None
 
     def step(self, now: Now) -> None:
         """Compare the next slots that this node is to compare."""
@@ -85,10 +89,9 @@ class AntiEntropy:
             self._cursor = (slot + 1) % SLOTS_COUNT
             others = self._others(slot_map.owners[slot], live)
             if others and self._may_compare(slot):
-                pair = [slot, self._digest(slot, before_ms, now)]
                 entries += self._store.table.slot_count(slot)
-                for other in others:
-                    found.setdefault(other, []).append(pair)
+                for other, digest in self._digests(slot, others, before_ms, now):
+                    found.setdefault(other, []).append([slot, digest])
             if entries >= ENTRIES_PER_STEP:
                 break
         for node, pairs in found.items():
@@ -113,7 +116,19 @@ class AntiEntropy:
             return False
         return True
 
-    def _digest(self, slot: int, before_ms: int, now: Now) -> int:
+    def _digests(
+        self, slot: int, others: list[NodeId], before_ms: int, now: Now
+    ) -> list[tuple[NodeId, int]]:
+        """The digest for each owner: of the keys that it holds a copy of."""
+        if self._copies is None:
+            digest = self._digest(slot, before_ms, now)
+            return [(other, digest) for other in others]
+        return [(other, self._digest(slot, before_ms, now, other)) for other in others]
+
+    def _digest(self, slot: int, before_ms: int, now: Now, holder: NodeId | None = None) -> int:
+        """Of the live, settled entries of a slot; with ``holder`` only of those that belong there."""
+        copies = self._copies
+        place = None if copies is None or holder is None else copies.position(holder, slot)
         table = self._store.table
         if not table.slot_count(slot):
             return 0
@@ -124,6 +139,8 @@ class AntiEntropy:
             if entry is None or entry.kind == Kind.TOMBSTONE or entry.hlc > before_hlc:
                 continue
             if 0 < entry.expires_ms <= now.wall_ms:
+                continue
+            if copies is not None and place is not None and copies.of(key) <= place:
                 continue
             version = entry.hlc.to_bytes(8, "big") + entry.node.to_bytes(4, "big")
             total += xxhash.xxh3_64_intdigest(version + key)
@@ -146,7 +163,7 @@ class AntiEntropy:
             if not self._is_mine(slot) or not self._may_compare(slot):
                 continue
             self.compared += 1
-            if self._digest(slot, before_ms, now) != digest:
+            if self._digest(slot, before_ms, now, self._ports.node_id) != digest:
                 differing.append(slot)
         if differing and not self._streams.is_running(peer, PURPOSE):
             self.differed += len(differing)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from nodecore.consensus.outcome import OnResult
 from nodecore.effects import Emit
-from nodecore.ids import NodeId, Now
+from nodecore.ids import NodeId, Now, Version
 from nodecore.placement.topology import Topology
 from nodecore.replication.calls import OnEnd
 from nodecore.table.interface import Table
@@ -55,6 +55,9 @@ class SlotStore(Protocol):
 
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         """Up to ``count`` entries of a slot behind ``after``; stable while writes go on."""
+
+    def drop(self, key: bytes, version: Version) -> bool:
+        """Forget an entry unless it is newer than ``version``; whether it went."""
 
     def drop_slot(self, slot: int) -> int:
         """Forget a slot's entries; returns how many there were."""

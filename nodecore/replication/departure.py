@@ -159,3 +159,14 @@ class Departure:
         self._open.clear()
         self._forget(now)
         self._rejoin(now)
+
+
+def manner_of(node: NodeId, previous: Topology, topology: Topology) -> Manner:
+    """How this node came to be no member, by the last document that counted it."""
+    change = previous.change
+    was_leaving = change is not None and (change.kind, change.node_id) == ("leave", node)
+    if was_leaving or topology.reason == f"leave of {node} finished":
+        return Manner.LEFT
+    if any(member.node_id == node for member in previous.members):
+        return Manner.REMOVED
+    return Manner.CANCELLED

@@ -19,6 +19,8 @@ import msgspec
 from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.limits import HINT_WINDOW_S
+from nodecore.placement.key_copies import KeyCopies
+from nodecore.placement.keyspace_edits import raised_positions
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Member, Topology
 from nodecore.replication.admission import Admission
@@ -31,12 +33,13 @@ from nodecore.replication.change_ports import (
     ChangePorts,
     SlotStore,
 )
-from nodecore.replication.departure import Departure, Manner
+from nodecore.replication.departure import Departure, manner_of
 from nodecore.replication.filling import Filling, from_bitmap
 from nodecore.replication.joining import Joining
 from nodecore.replication.slot_needs import wants
 from nodecore.replication.slot_standing import standings
 from nodecore.replication.streaming import Order, Sent, SlotStreams
+from nodecore.replication.surplus import Surplus
 from nodecore.statistics import ChangeProgress
 from nodecore.timers import Timer, Timers
 from transport.messages import ChangeStep, Join, Lane, Message, TopologyFetch
@@ -71,6 +74,7 @@ class TopologyChanges:
         self.filling = Filling(ports, self._report)
         self.streams = SlotStreams(ports, store, timers)
         self.anti_entropy = AntiEntropy(ports, store, self.streams, self.filling.complete)
+        self.surplus = Surplus(ports, store, self.streams, timers)
         self.driver = ChangeDriver(ports, down_grace_s)
         self.admission = Admission(ports, lambda: self._topology)
         self.joining = Joining(ports, timers, member, self._seeds)
@@ -111,8 +115,11 @@ class TopologyChanges:
         self.streams.stop_all()
         self.streams.epoch = topology.epoch
         self.driver.on_topology(topology, slot_map, now)
-        self.anti_entropy.on_topology(topology, slot_map)
+        copies = KeyCopies(topology, slot_map)
+        self.streams.belongs = copies.belongs if copies.mixed else None
+        self.anti_entropy.on_topology(topology, slot_map, copies)
         self._settle_slots(previous, previous_map, fresh, now)
+        self.surplus.on_topology(topology, slot_map, copies, now)
         self._announce(previous, topology)
         if topology.member(self._id) is not None:
             self.departure.end()
@@ -170,6 +177,8 @@ class TopologyChanges:
             "change_entries_refused": self.streams.entries_refused,
             "change_entries_dropped": self.entries_dropped,
             "change_entries_handed_over": self.departure.handed_over,
+            "surplus_entries_handed_over": self.surplus.handed_over,
+            "surplus_entries_dropped": self.surplus.dropped,
             "change_bytes_sent": self.streams.bytes_sent,
             "sync_slots_compared": self.anti_entropy.compared,
             "sync_slots_differed": self.anti_entropy.differed,
@@ -275,15 +284,23 @@ class TopologyChanges:
         owned, held = bytearray(SLOTS_COUNT), bytearray(SLOTS_COUNT)
         gap = 0 if previous is None else topology.epoch - previous.epoch
         same_change = previous is not None and previous.joint and topology.joint and gap == 1
+        raised: list[bool] = []
+        if previous is not None and previous.keyspaces != topology.keyspaces:
+            raised = raised_positions(previous.keyspaces, topology.keyspaces)
+        fewer = previous_map is not None and previous_map.copies_max > slot_map.copies_max
         for slot, standing in enumerate(standings(self._id, previous_map, slot_map)):
             if standing.is_stranger:
                 complete[slot] = 0
-                if not standing.is_new:
+                if standing.was_owner and fewer:
+                    self.surplus.add(slot, now)
+                elif not standing.is_new:
                     drops[slot] = None
                 continue
             held[slot] = 255
             if standing.is_owner:
                 owned[slot] = 255
+            if self.surplus.left and standing.is_new and self.surplus.reclaim(slot, now):
+                drops[slot] = None
             if drops and slot in drops:
                 # What is left of an earlier ownership must not mix with what will be copied.
                 del drops[slot]
@@ -293,6 +310,11 @@ class TopologyChanges:
             elif complete[slot] and not standing.survives(gap, same_change):
                 complete[slot] = 0
                 self.slots_reset += 1
+            elif standing.is_owner and raised[slot_map.owners[slot].index(self._id) :][:1] == [
+                True
+            ]:
+                # Some keys of the slot get a copy here for the first time.
+                complete[slot] = 0
         self._owned, self._held = bytes(owned), bytes(held)
         self._want(same_change, now)
         if self._drops and self._drop_timer is None:
@@ -361,23 +383,12 @@ class TopologyChanges:
         assert slot_map is not None
         manner = self.departure.manner
         if previous is not None and previous.member(self._id) is not None:
-            manner = _manner(self._id, previous, topology)
+            manner = manner_of(self._id, previous, topology)
         if manner is not None:
             self.departure.begin(manner, topology, slot_map, now)
         elif previous is None:
             # An earlier life of this process ended as no member: it was started to be one.
             self.joining.begin(now)
-
-
-def _manner(node: NodeId, previous: Topology, topology: Topology) -> Manner:
-    """How this node came to be no member, by the last document that counted it."""
-    change = previous.change
-    was_leaving = change is not None and (change.kind, change.node_id) == ("leave", node)
-    if was_leaving or topology.reason == f"leave of {node} finished":
-        return Manner.LEFT
-    if any(member.node_id == node for member in previous.members):
-        return Manner.REMOVED
-    return Manner.CANCELLED
 
 
 def _parse_report(fields: Mapping[str, object]) -> FillReport | None:

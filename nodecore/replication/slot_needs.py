@@ -40,7 +40,8 @@ def streams_needed(owners: int, keyspaces: tuple[Keyspace, ...]) -> int:
     needed = 1
     for keyspace in keyspaces:
         n = min(keyspace.n, owners)
-        needed = max(needed, n - max(1, min(keyspace.w, n)) + 1)
+        sure = keyspace.w_past or keyspace.w
+        needed = max(needed, n - max(1, min(sure, n)) + 1)
     return needed
 
 

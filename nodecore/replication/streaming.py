@@ -68,6 +68,8 @@ class Order(NamedTuple):
     """Older versions are left out."""
     purpose: str = ""
     """One stream runs for each peer and purpose: a new one replaces it."""
+    wanted: Callable[[int, bytes], bool] | None = None
+    """Which keys of a slot to send; None: all that belong to the peer."""
 
 
 class _Page:
@@ -116,6 +118,8 @@ class SlotStreams:
         self._free_at_s = 0.0
         self.epoch = Epoch(0)
         """Stamped on every page."""
+        self.belongs: Callable[[NodeId, int, bytes], bool] | None = None
+        """Whether a peer holds copies of a key of a slot; None: of every key."""
         self.entries_sent = 0
         self.entries_refused = 0
         """Acknowledged, but not taken: memory, floors, flushes."""
@@ -196,7 +200,7 @@ class SlotStreams:
                     break
                 taken += 1
                 stream.after = entry[0]
-                if entry[3] >= stream.order.hlc_min:
+                if entry[3] >= stream.order.hlc_min and self._is_sent(stream, entry[0]):
                     entries.append(_plain(entry))
                     size += entry_size
             if taken < len(found):
@@ -205,6 +209,13 @@ class SlotStreams:
                 finished.append(stream.slot)
                 stream.slot = None
         return _Page(entries, size, finished)
+
+    def _is_sent(self, stream: _Stream, key: bytes) -> bool:
+        order, slot = stream.order, stream.slot
+        assert slot is not None
+        if self.belongs is not None and not self.belongs(order.peer, slot, key):
+            return False
+        return order.wanted is None or order.wanted(slot, key)
 
     def _send(self, stream: _Stream, page: _Page, now: Now) -> None:
         page.tries += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from nodecore.config import Addresses
 from nodecore.consensus.outcome import OnResult
 from nodecore.effects import Emit
-from nodecore.ids import NodeId, Now
+from nodecore.ids import NodeId, Now, Version
 from nodecore.placement.topology import Member, Topology
 from nodecore.replication.calls import CallEnd, OnEnd
 from nodecore.replication.change_ports import ChangePorts, SlotEntry
@@ -40,6 +40,13 @@ class FakeStore:
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         keys = sorted(self.slots.get(slot, {}))
         return [self.slots[slot][key] for key in keys if after is None or key > after][:count]
+
+    def drop(self, key: bytes, version: Version) -> bool:
+        for entries in self.slots.values():
+            if key in entries and entries[key][3:5] <= version:
+                del entries[key]
+                return True
+        return False
 
     def drop_slot(self, slot: int) -> int:
         self.dropped.append(slot)

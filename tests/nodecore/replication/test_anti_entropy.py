@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from nodecore.ids import NodeId
+from nodecore.placement.key_copies import KeyCopies
 from nodecore.placement.proposals import bootstrap
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, RingSettings
@@ -29,7 +30,7 @@ class Owner:
         self.streams = SlotStreams(ports, self.store, Timers())
         complete = bytearray(b"\1" * SLOTS)
         self.rooms = AntiEntropy(ports, self.store, self.streams, complete)
-        self.rooms.on_topology(topology, self.slot_map)
+        self.rooms.on_topology(topology, self.slot_map, KeyCopies(topology, self.slot_map))
         self.complete = complete
 
     def put(self, key: bytes, value: bytes = b"v", hlc: int = OLD_HLC, kind: int = 0) -> int:

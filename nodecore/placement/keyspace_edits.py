@@ -1,0 +1,135 @@
+"""Edits of keyspaces: from what an operator typed to the policy that is proposed, and what it means.
+
+An edit names a pattern and the settings that change; every other setting keeps its present value. A
+pattern that has no policy yet starts from the one that governs its keys today, the longest pattern
+that covers it. All mistakes of an edit are reported at once.
+
+It also derives what the copies that exist already force on the new policy (:func:`inherited`): a
+write that was acknowledged with few copies must still be found after W has been raised or N lowered.
+Whether the document may follow is the judgement of ``rules``; proposing it is the node's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from nodecore.placement.rules import keyspace_problems
+from nodecore.placement.topology import Keyspace, Topology
+
+TTL_MS_MAX: Final = 10 * 365 * 86_400_000
+"""Ten years, as everywhere a client names a time to live."""
+SETTINGS: Final[Mapping[str, type]] = {
+    "mode": str,
+    "n": int,
+    "w": int,
+    "r": int,
+    "ttl_ms": int,
+    "durability": str,
+    "on_partition": str,
+    "write_through": bool,
+    "eviction": str,
+}
+"""What an edit may set, and the type of each."""
+
+
+def covering(keyspaces: Sequence[Keyspace], pattern: str) -> Keyspace:
+    """The policy of keys that begin with ``pattern``'s prefix: the longest one that covers it."""
+    prefix = _prefix(pattern)
+    matching = [keyspace for keyspace in keyspaces if prefix.startswith(_prefix(keyspace.pattern))]
+    return max(matching, key=lambda keyspace: len(keyspace.pattern))
+
+
+def edited(
+    topology: Topology, pattern: str, settings: Mapping[str, object]
+) -> tuple[Keyspace, list[str]]:
+    """The policy that ``settings`` make of the present one, and everything that is wrong with it."""
+    problems = [f"no setting {name!r}" for name in sorted(settings) if name not in SETTINGS]
+    taken: dict[str, Any] = {}
+    for name, kind in SETTINGS.items():
+        if name not in settings:
+            continue
+        value = settings[name]
+        if type(value) is not kind:
+            problems.append(f"{name} must be {_KINDS[kind]}, not {str(value)[:80]!r}")
+        else:
+            taken[name] = value
+    present = covering(topology.keyspaces, pattern)
+    if taken.get("mode") == "strong" and present.mode != "strong" and "durability" not in taken:
+        # Strong copies must outlive a process; whoever wants more says so.
+        taken["durability"] = "process" if present.durability == "memory" else present.durability
+    keyspace = replace(present, pattern=pattern, w_past=0, **taken)
+    problems += keyspace_problems(keyspace)
+    if keyspace.ttl_ms > TTL_MS_MAX:
+        problems.append(f"keyspace {pattern[:80]!r}: ttl_ms {keyspace.ttl_ms}: at most ten years")
+    return keyspace, problems
+
+
+_KINDS: Final = {str: "a text", int: "a whole number", bool: "true or false"}
+
+
+def inherited(past: Keyspace, keyspace: Keyspace) -> Keyspace:
+    """``keyspace`` with the number of copies that writes under ``past`` are sure to have.
+
+    A miss is believed when N-W+1 owners agree. Writes that were acknowledged at a lower W need more
+    of them to agree, for as long as the keyspace lives. Copies at owners beyond a lower N are handed
+    to all that stay (``surplus``), so they need nothing once that is done.
+    """
+    if past.mode != "eventual" or keyspace.mode != "eventual":
+        return keyspace
+    sure = past.w_past or past.w
+    return replace(keyspace, w_past=sure if sure < keyspace.w else 0)
+
+
+def inherited_by(gone: Keyspace, heir: Keyspace) -> Keyspace:
+    """``heir`` after it has taken over the keys of a policy that is deleted, beside its own."""
+    taken = inherited(gone, heir)
+    sure = min(taken.w_past or taken.w, heir.w_past or heir.w)
+    return replace(heir, w_past=sure if sure < heir.w else 0)
+
+
+def differences(before: Keyspace | None, after: Keyspace | None) -> list[dict[str, object]]:
+    """The settings that differ, as ``{"setting", "from", "to"}``; None: no policy of its own."""
+    found: list[dict[str, object]] = []
+    for name in SETTINGS:
+        old = None if before is None else getattr(before, name)
+        new = None if after is None else getattr(after, name)
+        if old != new:
+            found.append({"setting": name, "from": old, "to": new})
+    return found
+
+
+def effects(past: Keyspace, now: Keyspace) -> list[str]:
+    """What going from one policy to another does to keys that exist, in words for an operator."""
+    found: list[str] = []
+    if past.mode != now.mode:
+        found.append(f"keys written in {past.mode} mode are not visible in {now.mode} mode")
+    if now.n > past.n:
+        found.append(f"each key gets {now.n - past.n} more copies, copied from its owners of today")
+    if now.n < past.n:
+        text = f"each key loses {past.n - now.n} copies, dropped once the other owners have them"
+        found.append(text)
+    if now.w_past:
+        asked = now.n - now.w_past + 1
+        found.append(f"misses go on asking {asked} owners: older writes may have fewer copies")
+    if past.ttl_ms != now.ttl_ms:
+        found.append("the default time to live applies to later writes, not to keys that exist")
+    if past.durability != now.durability:
+        found.append("the durability applies to later writes")
+    if now.mode == "eventual" and now.w + now.r <= now.n:
+        found.append("w + r is not above n: a read may miss the newest write for a moment")
+    return found
+
+
+def raised_positions(before: Sequence[Keyspace], after: Sequence[Keyspace]) -> list[bool]:
+    """Per position among a slot's owners: whether some keys get a copy there that had none before."""
+    raised = [False] * max(keyspace.n for keyspace in after)
+    for pattern in dict.fromkeys(keyspace.pattern for keyspace in (*before, *after)):
+        for position in range(covering(before, pattern).n, covering(after, pattern).n):
+            raised[position] = True
+    return raised
+
+
+def _prefix(pattern: str) -> str:
+    return pattern.removesuffix("*")
