@@ -104,13 +104,30 @@ def _parse(data: bytes, start: int) -> tuple[RespValue, int] | None:
 
 @final
 class RespClient:
-    """One connection at a time, to one of ``names`` (all processes when empty)."""
+    """One connection at a time, to one of ``names`` (all processes when empty).
 
-    def __init__(self, cluster: SimCluster, name: str, names: Sequence[str] = ()) -> None:
+    Args:
+        cluster: whose nodes.
+        name: of the client.
+        names: nodes, tried in this order.
+        turn: with which of them it begins.
+        level: consistency level that each new connection asks for; empty: the default.
+    """
+
+    def __init__(
+        self,
+        cluster: SimCluster,
+        name: str,
+        names: Sequence[str] = (),
+        *,
+        turn: int = 0,
+        level: bytes = b"",
+    ) -> None:
         self._cluster = cluster
         self.name = name
+        self.level = level
         self._names = list(names)
-        self._turn = 0
+        self._turn = turn
         self._connection: SimConnection | None = None
         self._reader = ReplyReader()
         self._waiting: deque[OnReply] = deque()
@@ -140,6 +157,10 @@ class RespClient:
         self._cluster.world.after(REQUEST_TIMEOUT_S, expire)
         connection.send(encode_command(arguments))
 
+    def conditions(self) -> tuple[int, int]:
+        """Of the connection in use, see there."""
+        return (0, 0) if self._connection is None else self._connection.conditions
+
     def connection_number(self) -> int:
         """Which connection the next command travels on; 0 when no node accepts any."""
         return self.reconnections if self._connected() is not None else 0
@@ -157,6 +178,9 @@ class RespClient:
                 on_lost = partial(self._on_lost, waiting)
                 self._connection = process.connect(self._on_output, on_lost)
                 self.reconnections += 1
+                if self.level:
+                    waiting.append(_ignore)
+                    self._connection.send(encode_command([b"RINGDECK", b"LEVEL", self.level]))
                 return self._connection
             self._turn += 1
         return None
@@ -178,6 +202,10 @@ class RespClient:
         if connection is not None:
             connection.close()
         self._on_lost(waiting)
+
+
+def _ignore(_reply: RespValue | LostConnection) -> None:
+    """A reply that nobody asked for."""
 
 
 @final
@@ -208,11 +236,14 @@ class RecordingClient:
     def _begin(self, kind: str, key: bytes, value: bytes | None) -> Operation:
         operation = Operation(self.client.name, kind, key, value, self._cluster.world.now_s)
         operation.connection = self.client.connection_number()
+        operation.strict = self.client.level not in (b"", b"ONE")
+        operation.conditions_begin = self.client.conditions()
         return self._history.begin(operation)
 
     def _end(
         self, operation: Operation, reply: RespValue | LostConnection, on_end: Callable[[], None]
     ) -> None:
+        operation.conditions_end = self.client.conditions()
         if isinstance(reply, LostConnection):
             operation.text = str(reply)
         elif isinstance(reply, RespError):

@@ -48,6 +48,11 @@ class Operation:
     """Which connection of the client carried it; a client's guarantees hold within one."""
     text: str = ""
     """Of a failure."""
+    strict: bool = False
+    """Asked for at a level that binds: answered only with so many copies."""
+    conditions_begin: tuple[int, int] = (0, 0)
+    conditions_end: tuple[int, int] = (0, 0)
+    """What the node's choice of owners depended on then, see ``SimConnection.conditions``."""
 
 
 class History:

@@ -22,6 +22,7 @@ from random import Random
 from typing import Protocol, final
 
 from nodecore.ids import NodeId
+from nodecore.simulation.sites import DROPPED_LINK, LATE_DUPLICATE, STALLED_LINK, Sites
 from nodecore.simulation.world import World
 from transport.backoff import Backoff
 from transport.codec import decode, encode
@@ -174,9 +175,16 @@ class SimLink:
         else:
             # In order: nothing overtakes what was sent before on the same link.
             direction.free_at_s = at_s = max(at_s, direction.free_at_s)
-        life = self._life
+        sites, life = network.sites, self._life
+        if self.lane is Lane.DATA and sites.fires(STALLED_LINK):
+            direction.free_at_s = at_s = at_s + sites.uniform(0.3, 3.0)
         for _copy in range(2 if fate == "doubled" else 1):
             network.world.at(at_s, lambda: self._arrive(life, stream, payload, forth))
+        if self.lane is Lane.CONTROL and sites.fires(LATE_DUPLICATE):
+            late_s = at_s + sites.uniform(0.1, 3.0)
+            network.world.at(late_s, lambda: self._arrive(life, stream, payload, forth))
+        if sites.fires(DROPPED_LINK):
+            network.later(lambda: self.end("connection reset") if life == self._life else None)
 
     def _arrive(self, life: int, stream: int, payload: bytes, forth: bool) -> None:
         if not self.up or life != self._life or self.callee is None:
@@ -254,6 +262,8 @@ class Network:
         self.world = world
         self.options = options or NetworkOptions()
         self.rng: Random = world.rng("network")
+        self.sites = Sites(world.rng("sites"))
+        """Chance of this run; processes draw from it too."""
         self.incoming: dict[tuple[NodeId, NodeId, Lane], SimLink] = {}
         """(callee, caller, lane) -> the link that brings its requests."""
         self.flights = 0

@@ -19,6 +19,7 @@ from nodecore.node import Node
 from nodecore.simulation.clocks import SimClock
 from nodecore.simulation.disk import SimDisk
 from nodecore.simulation.network import Network
+from nodecore.simulation.sites import CRASH_AMONG_EFFECTS, LATE_TIMER, LOST_REPLY
 from nodecore.simulation.world import Event, World
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.memory import Store
@@ -29,6 +30,8 @@ from transport.messages.replies import REPLIES
 
 EFFECT_ROUNDS_MAX = 100
 """Effects that lead to effects, within one wake-up; more is a loop."""
+_CONDITIONS = ("topology.", "member.", "link.", "breaker.", "slots.", "change.")
+"""Kinds of events after which a node may ask other owners than before."""
 
 
 @final
@@ -59,6 +62,10 @@ class SimProcess:
         """How the last life ended, when it ended itself."""
         self.events: list[tuple[float, Emit]] = []
         """What the node said, with the world's time."""
+        self.conditions = 0
+        """Counts changes of topology, suspicion, links and breakers, as this node sees them."""
+        self.on_ending: Callable[[SimProcess], None] = lambda _process: None
+        """Told just before a life ends, while its node can still be asked."""
         self._node: Node | None = None
         self._door: RespDoor | None = None
         self._inbox: deque[Callable[[], None]] = deque()
@@ -105,7 +112,9 @@ class SimProcess:
         """The process is killed: memory is gone, links and connections break."""
         if not self.running:
             return
+        self.on_ending(self)
         self.running = self.paused = False
+        self.conditions += 1
         self._world.note("crash", self.node_id)
         if self._timer is not None:
             self._timer.cancel()
@@ -159,6 +168,8 @@ class SimProcess:
             assert rounds <= EFFECT_ROUNDS_MAX, f"{self.node_id}: effects without end"
             for effect in effects:
                 self._execute(node, effect, now)
+                if self.running and self._network.sites.fires(CRASH_AMONG_EFFECTS):
+                    self.crash()
                 if not self.running:
                     return
             node.end_of_turn(now)
@@ -173,6 +184,8 @@ class SimProcess:
         if due_s is not None:
             # A hair later, so that rounding never wakes the node before its deadline.
             at_s = self.clock.world_time(due_s) + 1e-9
+            if self._network.sites.fires(LATE_TIMER):
+                at_s += self._network.sites.uniform(0.02, 0.5)
             self._timer = self._world.at(at_s, lambda: self.deliver(_nothing))
 
     def _execute(self, node: Node, effect: Effect, now: Now) -> None:
@@ -192,6 +205,7 @@ class SimProcess:
                 self._network.set_peers(self, addresses)
             case Emit(kind, text):
                 self.events.append((self._world.now_s, effect))
+                self.conditions += kind.startswith(_CONDITIONS)
                 self._world.note("event", self.node_id, kind, text)
             case Stop(reason, exit_code):
                 self._world.note("stop", self.node_id, reason, exit_code)
@@ -252,6 +266,16 @@ class SimConnection:
         self._there_at_s = 0.0
         self._back_at_s = 0.0
 
+    @property
+    def node_id(self) -> NodeId:
+        """Of the process at the other end."""
+        return self._process.node_id
+
+    @property
+    def conditions(self) -> tuple[int, int]:
+        """What the node's choice of owners depends on: its life, and changes seen in it."""
+        return self._process.lives, self._process.conditions
+
     def send(self, data: bytes) -> None:
         """From the client."""
         client, node = NodeId("client"), self._process.node_id
@@ -272,7 +296,7 @@ class SimConnection:
             if reply:
                 self._reply(reply)
             data = data[consumed:]
-        if data:
+        if data and self.open:
             session.receive(data, now)
 
     def flush(self) -> None:
@@ -283,6 +307,8 @@ class SimConnection:
         output = session.take_output()
         while output:
             self._reply(output)
+            if not self.open:
+                return
             session.resume(self._process.clock.now())
             output = session.take_output()
         if session.closing:
@@ -290,6 +316,9 @@ class SimConnection:
 
     def _reply(self, data: bytes) -> None:
         client, node = NodeId("client"), self._process.node_id
+        if self._network.sites.fires(LOST_REPLY):
+            self.break_off()
+            return
         at_s = self._world.now_s + self._network.delay_s(node, client)
         self._back_at_s = at_s = max(at_s, self._back_at_s)
         self._world.note("reply", self._process.node_id, data)

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from nodecore.requests import Done
 from nodecore.simulation.checkers import LAG_AFTER_CRASH_S
 from nodecore.simulation.cluster import ClusterOptions
+from nodecore.simulation.keyspace_changes import KEYSPACE_CHANGES
 from nodecore.simulation.network import NetworkOptions
 from nodecore.simulation.returning import RETURNING
 from nodecore.simulation.run import Expectations, Run
@@ -371,5 +372,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         pause,
         flush_while_joining,
         *RETURNING,
+        *KEYSPACE_CHANGES,
     )
 }

@@ -31,6 +31,12 @@ class WorkloadOptions:
     deletes: float = 0.1
     """Share of the writes."""
     zipf: float = 0.9
+    filler_bytes: int = 40
+    """Values carry less than this beyond their name."""
+    levels: tuple[bytes, ...] = (b"",)
+    """Consistency levels that the clients ask for, in turn; empty: the default."""
+    roam: bool = False
+    """Clients go to nodes that join later, too."""
 
 
 @final
@@ -46,18 +52,18 @@ class Zipf:
         return bisect_left(self._sums, self._rng.random() * self._sums[-1])
 
 
-def value_of(key: bytes, sequence: int) -> bytes:
+def value_of(key: bytes, sequence: int, filler_bytes: int = 40) -> bytes:
     """The value that the ``sequence``-th write of a key carries."""
-    return b"%b#%d#" % (key, sequence) + b"x" * (sequence * 7 % 40)
+    filler = sequence * 7 % max(1, filler_bytes)
+    return b"%b#%d#%d#" % (key, sequence, filler) + b"x" * filler
 
 
 def sequence_of(key: bytes, value: bytes) -> int | None:
     """Which write of the key a value comes from; None: from none."""
-    name, _, rest = value.partition(b"#")
-    digits, _, _filling = rest.partition(b"#")
-    if name != key or not digits.isdigit() or value != value_of(key, int(digits)):
+    parts = value.split(b"#", 3)
+    if len(parts) != 4 or parts[0] != key or not (parts[1].isdigit() and parts[2].isdigit()):
         return None
-    return int(digits)
+    return int(parts[1]) if parts[3] == b"x" * int(parts[2]) else None
 
 
 @final
@@ -78,9 +84,9 @@ class Workload:
         self._flying = 0
         self.clients: list[RecordingClient] = []
         for number in range(self.options.clients):
-            names = list(map(str, cluster.processes))
-            names = names[number % len(names) :] + names[: number % len(names)]
-            client = RespClient(cluster, f"c{number}", names)
+            names = [] if self.options.roam else list(map(str, cluster.processes))
+            level = self.options.levels[number % len(self.options.levels)]
+            client = RespClient(cluster, f"c{number}", names, turn=number, level=level)
             self.clients.append(RecordingClient(cluster, history, client))
 
     def preload(self, timeout_s: float = 20.0) -> None:
@@ -126,7 +132,7 @@ class Workload:
             return
         client = self.clients[number]
         rank = self._zipf.draw()
-        if self._rng.random() < self.options.writes:
+        if number < len(self.keys) and self._rng.random() < self.options.writes:
             # The nearest key that this client alone writes.
             rank -= rank % len(self.clients)
             rank = min(rank + number, len(self.keys) - 1)
@@ -142,4 +148,5 @@ class Workload:
         self._sequences[key] += 1
         sequence = self._sequences[key]
         self._flying += 1
-        client.write(key, None if deleting else value_of(key, sequence), sequence, self._landed)
+        value = None if deleting else value_of(key, sequence, self.options.filler_bytes)
+        client.write(key, value, sequence, self._landed)
