@@ -15,9 +15,9 @@ from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.interface import QUEUE_MAIN, QUEUE_SMALL, Capacity
+from nodecore.storage.eviction.interface import Capacity, PolicyTable
 from nodecore.storage.eviction.lru import ORDERED_BYTES_PER_ENTRY
-from nodecore.table.interface import Entry, Table
+from nodecore.table.interface import Entry
 
 _GHOST_BYTES: Final = 230
 
@@ -65,7 +65,7 @@ class Arc(Policy):
         self._returns_to_frequent = False
         self._forget_victim = False
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
         self._target = 0.0
         self._recent.clear()
@@ -100,14 +100,14 @@ class Arc(Policy):
             step = max(1.0, recent.total / max(1, frequent.total)) * step_unit
             self._target = max(0.0, self._target - step)
             return
-        used = self._used(QUEUE_SMALL)
+        used = self._used(self.queue_small)
         if used + recent.total >= limit:
             # The first list fills its share alone: what leaves it now is not worth remembering.
             self._forget_victim = used >= limit
             while len(recent) and used + recent.total >= limit:
                 recent.drop_oldest()
         else:
-            total = used + self._used(QUEUE_MAIN) + recent.total + frequent.total
+            total = used + self._used(self.queue_main) + recent.total + frequent.total
             while len(frequent) and total >= 2 * limit:
                 before = frequent.total
                 frequent.drop_oldest()
@@ -124,16 +124,16 @@ class Arc(Policy):
         if entry.key in self._left_recent or entry.key in self._left_frequent:
             self._left_recent.discard(entry.key)
             self._left_frequent.discard(entry.key)
-            self.table.assign(entry, QUEUE_MAIN)
+            self.table.assign(entry, self.queue_main)
             self._frequent[entry.key] = entry
         else:
-            self.table.assign(entry, QUEUE_SMALL)
+            self.table.assign(entry, self.queue_small)
             self._recent[entry.key] = entry
 
     def on_hit(self, entry: Entry) -> None:
         if entry.key in self._recent:
             del self._recent[entry.key]
-            self.table.assign(entry, QUEUE_MAIN)
+            self.table.assign(entry, self.queue_main)
             self._frequent[entry.key] = entry
         elif entry.key in self._frequent:
             self._frequent.move_to_end(entry.key)
@@ -143,7 +143,7 @@ class Arc(Policy):
         self._frequent.pop(entry.key, None)
 
     def victim(self) -> Entry | None:
-        used = self._used(QUEUE_SMALL)
+        used = self._used(self.queue_small)
         returns = self._arriving is not None and self._returns_to_frequent
         from_recent = bool(self._recent) and (
             self._forget_victim

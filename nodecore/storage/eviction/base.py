@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from random import Random
 
-from nodecore.storage.eviction.interface import Capacity
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import (
+    QUEUE_MAIN,
+    QUEUE_SMALL,
+    Capacity,
+    PolicyTable,
+)
+from nodecore.table.interface import Entry
 
 
 class Policy:
@@ -17,10 +22,14 @@ class Policy:
 
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
-        self._bound: Table | None = None
+        self._bound: PolicyTable | None = None
+        self.use_queues(0)
+
+    def use_queues(self, base: int) -> None:
+        self.queue_small, self.queue_main = base + QUEUE_SMALL, base + QUEUE_MAIN
 
     @property
-    def table(self) -> Table:
+    def table(self) -> PolicyTable:
         """The table that this policy serves."""
         assert self._bound is not None, "bind() comes first"
         return self._bound
@@ -29,7 +38,7 @@ class Policy:
     def overhead_bytes(self) -> int:
         return 0
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         self._bound = table
 
     def before_insert(self, key: bytes) -> None:

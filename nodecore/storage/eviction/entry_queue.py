@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, final
 
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import PolicyTable
+from nodecore.table.interface import Entry
 
 _SLACK: Final = 64
 
@@ -21,7 +22,7 @@ class EntryQueue:
 
     __slots__ = ("_entries", "_number", "_table")
 
-    def __init__(self, table: Table, number: int) -> None:
+    def __init__(self, table: PolicyTable, number: int) -> None:
         self._table = table
         self._number = number
         self._entries: deque[Entry] = deque()

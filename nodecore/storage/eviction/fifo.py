@@ -7,8 +7,8 @@ from typing import final
 
 from nodecore.storage.eviction.base import Policy
 from nodecore.storage.eviction.entry_queue import EntryQueue
-from nodecore.storage.eviction.interface import QUEUE_MAIN
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import PolicyTable
+from nodecore.table.interface import Entry
 
 
 @final
@@ -17,9 +17,9 @@ class Fifo(Policy):
 
     name = "fifo"
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
-        self._queue = EntryQueue(table, QUEUE_MAIN)
+        self._queue = EntryQueue(table, self.queue_main)
 
     def on_insert(self, entry: Entry) -> None:
         self._queue.push(entry)

@@ -14,8 +14,8 @@ from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.interface import QUEUE_MAIN
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import PolicyTable
+from nodecore.table.interface import Entry
 
 _BYTES_PER_ENTRY: Final = 280
 _SLACK: Final = 64
@@ -29,7 +29,7 @@ class Gdsf(Policy):
     wants_hits = True
     bytes_per_entry = _BYTES_PER_ENTRY
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
         self._heap: list[tuple[float, int, Entry]] = []
         self._standing: dict[bytes, tuple[int, float]] = {}
@@ -43,12 +43,12 @@ class Gdsf(Policy):
     def _push(self, entry: Entry, priority: float) -> None:
         self._number += 1
         heapq.heappush(self._heap, (priority, self._number, entry))
-        if len(self._heap) > 2 * self.table.queue_count(QUEUE_MAIN) + _SLACK:
-            self._heap = [item for item in self._heap if item[2].queue == QUEUE_MAIN]
+        if len(self._heap) > 2 * self.table.queue_count(self.queue_main) + _SLACK:
+            self._heap = [item for item in self._heap if item[2].queue == self.queue_main]
             heapq.heapify(self._heap)
 
     def on_insert(self, entry: Entry) -> None:
-        self.table.assign(entry, QUEUE_MAIN)
+        self.table.assign(entry, self.queue_main)
         priority = self._floor + 1 / entry.size
         self._standing[entry.key] = (1, priority)
         self._push(entry, priority)
@@ -66,7 +66,7 @@ class Gdsf(Policy):
         while self._heap:
             priority, _, entry = self._heap[0]
             standing = self._standing.get(entry.key)
-            if entry.queue != QUEUE_MAIN or standing is None:
+            if entry.queue != self.queue_main or standing is None:
                 heapq.heappop(self._heap)
             elif standing[1] > priority:
                 heapq.heappop(self._heap)

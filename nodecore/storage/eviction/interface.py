@@ -12,11 +12,32 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Protocol
 
-from nodecore.table.interface import Entry, Table
+from nodecore.table.interface import Entry
 
 QUEUE_SMALL: Final = 1
 QUEUE_MAIN: Final = 2
-"""Numbers of policy queues in the table's tallies (see ``Table.assign``)."""
+"""Numbers of policy queues in the table's tallies (see ``Table.assign``), from a policy's base on."""
+QUEUES_PER_POLICY: Final = 8
+"""Numbers above its base that a policy may use (see ``use_queues``)."""
+
+
+class PolicyTable(Protocol):
+    """What a policy needs of the table; trials run over one that holds keys alone."""
+
+    @property
+    def bytes_used(self) -> int:
+        """As ``Table.bytes_used``."""
+
+    def __len__(self) -> int: ...
+
+    def assign(self, entry: Entry, queue: int) -> None:
+        """As ``Table.assign``."""
+
+    def queue_bytes(self, queue: int) -> int:
+        """As ``Table.queue_bytes``."""
+
+    def queue_count(self, queue: int) -> int:
+        """As ``Table.queue_count``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +48,7 @@ class Capacity:
     in_objects: bool = False
     """Whether ``limit`` counts entries; otherwise it counts accounting bytes."""
 
-    def used(self, table: Table, queue: int) -> int:
+    def used(self, table: PolicyTable, queue: int) -> int:
         """Size of a queue in the unit of this capacity."""
         return table.queue_count(queue) if self.in_objects else table.queue_bytes(queue)
 
@@ -51,7 +72,12 @@ class EvictionPolicy(Protocol):
     def bytes_per_entry(self) -> int:
         """What one more entry adds to ``overhead_bytes``."""
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def use_queues(self, base: int) -> None:
+        """Number the queues from ``base`` on; before ``bind``. Two policies that share a table
+        while one hands over to the other must not share queues.
+        """
+
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         """Serve this table from now on; the entries that it holds are told by ``on_insert``."""
 
     def before_insert(self, key: bytes) -> None:

@@ -12,8 +12,8 @@ from random import Random
 from typing import Final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.interface import QUEUE_MAIN, Capacity
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import Capacity, PolicyTable
+from nodecore.table.interface import Entry
 
 _HALVE_EVERY: Final = 10
 """Counts are halved after this many uses per resident entry."""
@@ -35,7 +35,7 @@ class Lfu(Policy):
         self._least = 1
         self._seen = 0
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
         self._uses_of.clear()
         self._by_uses.clear()
@@ -63,7 +63,7 @@ class Lfu(Policy):
         return uses
 
     def on_insert(self, entry: Entry) -> None:
-        self.table.assign(entry, QUEUE_MAIN)
+        self.table.assign(entry, self.queue_main)
         self._leave(entry.key)
         self._place(entry, 1)
         self._least = 1

@@ -11,8 +11,8 @@ from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.interface import QUEUE_MAIN
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import PolicyTable
+from nodecore.table.interface import Entry
 
 ORDERED_BYTES_PER_ENTRY: Final = 130
 """Cell and link of one entry in an OrderedDict, measured."""
@@ -26,7 +26,7 @@ class Lru(Policy):
     wants_hits = True
     bytes_per_entry = ORDERED_BYTES_PER_ENTRY
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
         self._order: OrderedDict[bytes, Entry] = OrderedDict()
 
@@ -35,7 +35,7 @@ class Lru(Policy):
         return len(self._order) * ORDERED_BYTES_PER_ENTRY
 
     def on_insert(self, entry: Entry) -> None:
-        self.table.assign(entry, QUEUE_MAIN)
+        self.table.assign(entry, self.queue_main)
         self._order[entry.key] = entry
         self._order.move_to_end(entry.key)
 

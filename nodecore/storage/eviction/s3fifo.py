@@ -19,8 +19,8 @@ from typing import Final, final
 from nodecore.storage.eviction.base import Policy
 from nodecore.storage.eviction.entry_queue import EntryQueue
 from nodecore.storage.eviction.ghosts import CompactGhosts, ExactGhosts, Ghosts
-from nodecore.storage.eviction.interface import QUEUE_MAIN, QUEUE_SMALL, Capacity
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import Capacity, PolicyTable
+from nodecore.table.interface import Entry
 
 SMALL_SHARE: Final = 0.1
 READS_TO_STAY: Final = 2
@@ -39,15 +39,15 @@ class S3Fifo(Policy):
         self._expected: tuple[bytes, bool] | None = None
         self._has_evicted = False
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
-        self._small = EntryQueue(table, QUEUE_SMALL)
-        self._main = EntryQueue(table, QUEUE_MAIN)
+        self._small = EntryQueue(table, self.queue_small)
+        self._main = EntryQueue(table, self.queue_main)
         self._ghosts: Ghosts
         if self.capacity.in_objects:
             self._ghosts = ExactGhosts(self._main_max)
         else:
-            self._ghosts = CompactGhosts(lambda: table.queue_count(QUEUE_MAIN) + 64)
+            self._ghosts = CompactGhosts(lambda: table.queue_count(self.queue_main) + 64)
 
     @property
     def overhead_bytes(self) -> int:
@@ -64,14 +64,14 @@ class S3Fifo(Policy):
             returns = self._ghosts.take(entry.key)
         entry.counter = 0
         filling = not self._has_evicted and (
-            self.capacity.used(self.table, QUEUE_SMALL) >= self._small_max
+            self.capacity.used(self.table, self.queue_small) >= self._small_max
         )
         (self._main if returns or filling else self._small).push(entry)
 
     def victim(self) -> Entry | None:
         self._has_evicted = True
         while True:
-            main_full = self.capacity.used(self.table, QUEUE_MAIN) > self._main_max
+            main_full = self.capacity.used(self.table, self.queue_main) > self._main_max
             entry = None if main_full else self._from_small()
             if entry is None:
                 entry = self._from_main()
@@ -98,8 +98,8 @@ class S3Fifo(Policy):
         return None
 
     def on_evicted(self, entry: Entry) -> None:
-        if entry.queue == QUEUE_SMALL:
+        if entry.queue == self.queue_small:
             self._ghosts.add(entry.key)
 
     def on_spared(self, entry: Entry) -> None:
-        (self._small if entry.queue == QUEUE_SMALL else self._main).rotate(entry)
+        (self._small if entry.queue == self.queue_small else self._main).rotate(entry)

@@ -14,8 +14,8 @@ from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.interface import QUEUE_MAIN
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import PolicyTable
+from nodecore.table.interface import Entry
 
 _SLACK: Final = 64
 
@@ -26,22 +26,22 @@ class Sieve(Policy):
 
     name = "sieve"
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
         self._entries: list[Entry] = []
         self._hand = 0
 
     def on_insert(self, entry: Entry) -> None:
         entry.counter = 0
-        self.table.assign(entry, QUEUE_MAIN)
+        self.table.assign(entry, self.queue_main)
         self._entries.append(entry)
-        if len(self._entries) > 2 * self.table.queue_count(QUEUE_MAIN) + _SLACK:
+        if len(self._entries) > 2 * self.table.queue_count(self.queue_main) + _SLACK:
             self._pack()
 
     def _pack(self) -> None:
         """Drop stale references; the hand stays before the same entry, or returns to the oldest."""
-        passed = sum(entry.queue == QUEUE_MAIN for entry in self._entries[: self._hand])
-        self._entries = [entry for entry in self._entries if entry.queue == QUEUE_MAIN]
+        passed = sum(entry.queue == self.queue_main for entry in self._entries[: self._hand])
+        self._entries = [entry for entry in self._entries if entry.queue == self.queue_main]
         self._hand = passed if passed < len(self._entries) else 0
 
     def victim(self) -> Entry | None:
@@ -51,7 +51,7 @@ class Sieve(Policy):
             if self._hand >= len(entries):
                 self._hand = 0
             entry = entries[self._hand]
-            if entry.queue == QUEUE_MAIN:
+            if entry.queue == self.queue_main:
                 if entry.counter == 0:
                     return entry
                 entry.counter = 0

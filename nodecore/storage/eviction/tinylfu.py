@@ -1,13 +1,15 @@
 """W-TinyLFU: a newcomer stays only if it is asked for more often than what it would displace.
 
-New entries pass through a small LRU window (1 %). What leaves the window competes with the oldest
-of the main part's probation by an aged frequency sketch. The main part is a segmented LRU: a hit in
-probation promotes to the protected segment (80 %), which demotes its oldest when it is full. A loser
-of some frequency is let in now and then at random, so that nobody can freeze the cache by colliding
-with a popular key on purpose.
+New entries pass through an LRU window. What leaves the window competes with the oldest of the main
+part's probation by an aged frequency sketch; the request that brought it in does not count, or on a
+loop every newcomer would win by one. The main part is a segmented LRU: a hit in probation promotes
+to the protected segment (80 %), which demotes its oldest when it is full. The window begins at 1 %
+and climbs towards more hits (``window_climber``). A loser of some frequency is let in now and then at
+random, so that nobody can freeze the cache by colliding with a popular key on purpose.
 
-Einziger, Friedman, Manes, "TinyLFU: a highly efficient cache admission policy", 2017; the random
-admission follows Caffeine.
+Einziger, Friedman, Manes, "TinyLFU: a highly efficient cache admission policy", 2017; Einziger,
+Eytan, Friedman, Manes, "Adaptive software cache management", 2018; the random admission follows
+Caffeine.
 """
 
 from __future__ import annotations
@@ -17,15 +19,13 @@ from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.interface import Capacity
+from nodecore.storage.eviction.interface import Capacity, PolicyTable
 from nodecore.storage.eviction.lru import ORDERED_BYTES_PER_ENTRY
 from nodecore.storage.eviction.sketch import FrequencySketch
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.window_climber import WINDOW_SHARE_MIN, WindowClimber
+from nodecore.table.interface import Entry
 
-QUEUE_WINDOW: Final = 1
-QUEUE_PROBATION: Final = 2
-QUEUE_PROTECTED: Final = 3
-_WINDOW_SHARE: Final = 0.01
+_QUEUE_PROTECTED: Final = 3
 _PROTECTED_SHARE: Final = 0.8
 _FLOOD_FREQUENCY: Final = 6
 _FLOOD_ODDS: Final = 1 / 128
@@ -44,18 +44,29 @@ class TinyLfu(Policy):
     def __init__(self, capacity: Capacity) -> None:
         super().__init__(capacity)
         limit = capacity.limit
-        self._window_max = max(1, int(limit * _WINDOW_SHARE))
-        self._protected_max = int((limit - self._window_max) * _PROTECTED_SHARE)
+        self._resize_window(WINDOW_SHARE_MIN)
+        self._climber = WindowClimber()
         keys = limit if capacity.in_objects else limit // _TYPICAL_ENTRY_BYTES
         self._sketch = FrequencySketch(min(keys, _SKETCH_KEYS_MAX))
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def use_queues(self, base: int) -> None:
+        super().use_queues(base)
+        self._window, self._probation = self.queue_small, self.queue_main
+        self._protected = base + _QUEUE_PROTECTED
+
+    def _resize_window(self, share: float) -> None:
+        """Entries move over as they come and go."""
+        limit = self.capacity.limit
+        self._window_max = max(1, int(limit * share))
+        self._protected_max = int((limit - self._window_max) * _PROTECTED_SHARE)
+
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
         self._rng = rng
         self._lists: dict[int, OrderedDict[bytes, Entry]] = {
-            QUEUE_WINDOW: OrderedDict(),
-            QUEUE_PROBATION: OrderedDict(),
-            QUEUE_PROTECTED: OrderedDict(),
+            self._window: OrderedDict(),
+            self._probation: OrderedDict(),
+            self._protected: OrderedDict(),
         }
 
     @property
@@ -72,49 +83,54 @@ class TinyLfu(Policy):
     def _oldest(self, queue: int) -> Entry | None:
         return next(iter(self._lists[queue].values()), None)
 
+    def _observe(self, key: bytes, hit: bool) -> None:
+        self._sketch.add(key)
+        if self._climber.observe(hit, len(self.table)):
+            self._resize_window(self._climber.share)
+
     def on_insert(self, entry: Entry) -> None:
-        self._sketch.add(entry.key)
-        self._move(entry, QUEUE_WINDOW)
-        while self.capacity.used(self.table, QUEUE_WINDOW) > self._window_max:
-            oldest = self._oldest(QUEUE_WINDOW)
+        self._observe(entry.key, hit=False)
+        self._move(entry, self._window)
+        while self.capacity.used(self.table, self._window) > self._window_max:
+            oldest = self._oldest(self._window)
             if oldest is None or oldest is entry:
                 break
-            self._move(oldest, QUEUE_PROBATION)
+            self._move(oldest, self._probation)
 
     def on_hit(self, entry: Entry) -> None:
-        self._sketch.add(entry.key)
+        self._observe(entry.key, hit=True)
         queue = entry.queue
         if queue not in self._lists or entry.key not in self._lists[queue]:
             return
-        if queue != QUEUE_PROBATION:
+        if queue != self._probation:
             self._lists[queue].move_to_end(entry.key)
             return
-        self._move(entry, QUEUE_PROTECTED)
-        while self.capacity.used(self.table, QUEUE_PROTECTED) > self._protected_max:
-            oldest = self._oldest(QUEUE_PROTECTED)
+        self._move(entry, self._protected)
+        while self.capacity.used(self.table, self._protected) > self._protected_max:
+            oldest = self._oldest(self._protected)
             if oldest is None or oldest is entry:
                 break
-            self._move(oldest, QUEUE_PROBATION)
+            self._move(oldest, self._probation)
 
     def on_remove(self, entry: Entry) -> None:
         if entry.queue in self._lists:
             self._lists[entry.queue].pop(entry.key, None)
 
     def victim(self) -> Entry | None:
-        settled = self._oldest(QUEUE_PROBATION) or self._oldest(QUEUE_PROTECTED)
-        candidate = self._oldest(QUEUE_WINDOW)
+        settled = self._oldest(self._probation) or self._oldest(self._protected)
+        candidate = self._oldest(self._window)
         if candidate is None or settled is None:
             return settled or candidate
-        if self.capacity.used(self.table, QUEUE_WINDOW) < self._window_max:
+        if self.capacity.used(self.table, self._window) < self._window_max:
             return settled
         if not self._admits(candidate, settled):
             return candidate
-        self._move(candidate, QUEUE_PROBATION)
+        self._move(candidate, self._probation)
         return settled
 
     def _admits(self, candidate: Entry, settled: Entry) -> bool:
         asked = self._sketch.estimate(candidate.key)
-        if asked > self._sketch.estimate(settled.key):
+        if asked - 1 > self._sketch.estimate(settled.key):
             return True
         return asked >= _FLOOD_FREQUENCY and self._rng.random() < _FLOOD_ODDS
 

@@ -11,8 +11,8 @@ from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.interface import QUEUE_MAIN
-from nodecore.table.interface import Entry, Table
+from nodecore.storage.eviction.interface import PolicyTable
+from nodecore.table.interface import Entry
 
 NEVER_MS: Final = 1 << 63
 _BYTES_PER_ENTRY: Final = 200
@@ -27,7 +27,7 @@ class Ttl(Policy):
     wants_hits = True
     bytes_per_entry = _BYTES_PER_ENTRY
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
         self._heap: list[tuple[int, int, Entry]] = []
         self._entered: dict[bytes, int] = {}
@@ -42,15 +42,15 @@ class Ttl(Policy):
         self._number += 1
         self._entered[entry.key] = expires_ms
         heapq.heappush(self._heap, (expires_ms, self._number, entry))
-        if len(self._heap) > 2 * self.table.queue_count(QUEUE_MAIN) + _SLACK:
+        if len(self._heap) > 2 * self.table.queue_count(self.queue_main) + _SLACK:
             self._heap = [item for item in self._heap if self._is_current(item)]
             heapq.heapify(self._heap)
 
     def _is_current(self, item: tuple[int, int, Entry]) -> bool:
-        return item[2].queue == QUEUE_MAIN and self._entered.get(item[2].key) == item[0]
+        return item[2].queue == self.queue_main and self._entered.get(item[2].key) == item[0]
 
     def on_insert(self, entry: Entry) -> None:
-        self.table.assign(entry, QUEUE_MAIN)
+        self.table.assign(entry, self.queue_main)
         self._enter(entry)
 
     def on_hit(self, entry: Entry) -> None:

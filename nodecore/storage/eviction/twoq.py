@@ -15,9 +15,9 @@ from typing import Final, final
 from nodecore.storage.eviction.base import Policy
 from nodecore.storage.eviction.entry_queue import EntryQueue
 from nodecore.storage.eviction.ghosts import CompactGhosts, ExactGhosts, Ghosts
-from nodecore.storage.eviction.interface import QUEUE_MAIN, QUEUE_SMALL, Capacity
+from nodecore.storage.eviction.interface import Capacity, PolicyTable
 from nodecore.storage.eviction.lru import ORDERED_BYTES_PER_ENTRY
-from nodecore.table.interface import Entry, Table
+from nodecore.table.interface import Entry
 
 _IN_SHARE: Final = 0.25
 _OUT_SHARE: Final = 0.5
@@ -36,9 +36,9 @@ class TwoQ(Policy):
         self._in_max = int(capacity.limit * _IN_SHARE)
         self._expected: tuple[bytes, bool] | None = None
 
-    def bind(self, table: Table, rng: Random) -> None:
+    def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
-        self._in = EntryQueue(table, QUEUE_SMALL)
+        self._in = EntryQueue(table, self.queue_small)
         self._main: OrderedDict[bytes, Entry] = OrderedDict()
         self._out: Ghosts
         if self.capacity.in_objects:
@@ -60,33 +60,33 @@ class TwoQ(Policy):
         else:
             returns = self._out.take(entry.key)
         if returns:
-            self.table.assign(entry, QUEUE_MAIN)
+            self.table.assign(entry, self.queue_main)
             self._main[entry.key] = entry
         else:
             self._in.push(entry)
 
     def on_hit(self, entry: Entry) -> None:
-        if entry.queue == QUEUE_MAIN and entry.key in self._main:
+        if entry.queue == self.queue_main and entry.key in self._main:
             self._main.move_to_end(entry.key)
 
     def on_remove(self, entry: Entry) -> None:
-        if entry.queue == QUEUE_MAIN:
+        if entry.queue == self.queue_main:
             self._main.pop(entry.key, None)
 
     def victim(self) -> Entry | None:
         oldest_main = next(iter(self._main.values()), None)
-        if oldest_main is None or self.capacity.used(self.table, QUEUE_SMALL) > self._in_max:
+        if oldest_main is None or self.capacity.used(self.table, self.queue_small) > self._in_max:
             return self._in.pop() or oldest_main
         return oldest_main
 
     def on_evicted(self, entry: Entry) -> None:
-        if entry.queue == QUEUE_SMALL:
+        if entry.queue == self.queue_small:
             self._out.add(entry.key)
         else:
             del self._main[entry.key]
 
     def on_spared(self, entry: Entry) -> None:
-        if entry.queue == QUEUE_SMALL:
+        if entry.queue == self.queue_small:
             self._in.rotate(entry)
         else:
             self._main.move_to_end(entry.key)

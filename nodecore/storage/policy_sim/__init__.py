@@ -1,0 +1,1 @@
+"""Which policy suits a workload: recorded requests replayed through the policies that nodes run."""

@@ -1,0 +1,54 @@
+"""A sample of the requests tells how policies would do."""
+
+from __future__ import annotations
+
+import pytest
+
+from nodecore.storage.eviction import POLICIES, make_policy
+from nodecore.storage.eviction.adaptive import CANDIDATES
+from nodecore.storage.eviction.interface import Capacity
+from nodecore.storage.eviction.shadows import SHADOW_KEYS, ShadowCaches
+from tests.nodecore.storage.eviction.replay import misses, zipf
+
+
+def test_a_small_sample_estimates_the_hit_ratio_of_the_whole() -> None:
+    requests = zipf(120_000, 40_000, 0.9, 11)
+    limit = 4000
+    shadows = ShadowCaches(
+        {name: CANDIDATES[name] for name in ("lru", "s3fifo")}, Capacity(limit, True)
+    )
+    for number in requests:
+        shadows.request(b"%d" % number, 1)
+    shadows.end_round()
+    estimates = {estimate.policy: estimate for estimate in shadows.estimates()}
+    assert estimates["s3fifo"].samples < len(requests) // 4
+    for name, estimate in estimates.items():
+        real = 1 - misses(make_policy(name, limit, True), limit, requests) / len(requests)
+        assert estimate.hit_ratio == pytest.approx(real, abs=0.05)
+    assert estimates["s3fifo"].hit_ratio > estimates["lru"].hit_ratio
+    assert [estimate.policy for estimate in shadows.estimates()] == ["s3fifo", "lru"]
+
+
+def test_sizes_count_in_a_capacity_in_bytes() -> None:
+    """Of large and small objects asked for equally often, size-aware eviction keeps the small."""
+    shadows = ShadowCaches({"gdsf": POLICIES["gdsf"], "lru": CANDIDATES["lru"]}, Capacity(200_000))
+    for number in zipf(40_000, 2000, 0.7, 5):
+        shadows.request(b"%d" % number, 5000 if number % 2 else 100)
+    ratios = shadows.end_round()
+    assert ratios["gdsf"] < 0.9 * ratios["lru"]
+
+
+def test_nothing_is_said_before_a_round_has_ended() -> None:
+    shadows = ShadowCaches(CANDIDATES, Capacity(100, True))
+    shadows.request(b"k", 1)
+    assert shadows.estimates() == ()
+    assert shadows.end_round() == dict.fromkeys(CANDIDATES, 1.0)
+    assert {estimate.samples for estimate in shadows.estimates()} == {1}
+
+
+def test_the_sample_follows_the_number_of_entries() -> None:
+    shadows = ShadowCaches(CANDIDATES, Capacity(1 << 30))
+    assert not shadows.fit(shadows.entries + 10)
+    assert shadows.fit(20 * shadows.entries)
+    assert shadows.sampled_below < (1 << 32) * SHADOW_KEYS / (19 * (1 << 21))
+    assert shadows.overhead_bytes < 8 << 20
