@@ -118,14 +118,20 @@ class Node:
         self.coordinator = Coordinator(
             coordinator_ports(self, Random(rng.random())),
             lambda slot: self.topology_changes.is_complete(slot),
-            lambda slot: self.topology_changes.holds(slot),
+            lambda key: self.topology_changes.surplus.belongs(key),
             self.recorder.load_hint,
         )
         self.heat = HeatCounter(self.table.slot_of)
         self.coordinator.on_write = self.heat.note_writes
         self.coordinator.on_latency = self.recorder.record_latency
         self.topology_changes = TopologyChanges(
-            change_ports(self), self.store, self.timers, own_member(config), config.down_grace_s
+            change_ports(self),
+            self.store,
+            self.timers,
+            own_member(config),
+            config.down_grace_s,
+            config.migration_bytes_per_s,
+            NodeId(config.replaces),
         )
         self.cluster_figures = ClusterFigures(self)
         self._ticker = Ticker(self)

@@ -56,8 +56,8 @@ class SlotStore(Protocol):
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         """Up to ``count`` entries of a slot behind ``after``; stable while writes go on."""
 
-    def drop(self, key: bytes, version: Version) -> bool:
-        """Forget an entry unless it is newer than ``version``; whether it went."""
+    def give_up(self, key: bytes, up_to: Version) -> bool:
+        """Forget an entry unless it is newer than ``up_to``; whether it went."""
 
     def drop_slot(self, slot: int) -> int:
         """Forget a slot's entries; returns how many there were."""

@@ -62,7 +62,7 @@ class Coordinator:
         self,
         ports: CoordinatorPorts,
         filled: Callable[[int], bool],
-        holds: Callable[[int], bool],
+        holds: Callable[[bytes], bool],
         load: Callable[[], int],
     ) -> None:
         self._ports = ports
@@ -226,7 +226,7 @@ class Coordinator:
         """A forwarded update came back: an owner holds what it left before the client hears of it."""
         if not isinstance(entry, list) or not entry or not isinstance(entry[0], bytes):
             return
-        if self._holds(self._ports.store.table.slot_of(entry[0])):
+        if self._holds(entry[0]):
             self.replica.on_apply(PeerApply(int(self.epochs.epoch), "update", [entry]), now)
 
     def flush(self, now: Now) -> None:

@@ -58,7 +58,7 @@ class Replica:
         clock: judges and notes versions.
         incarnation: stands in every reply.
         filled: whether this node's copy of a slot can be believed.
-        holds: whether copies of a slot belong here at all.
+        holds: whether copies of a key belong here at all.
         load: load hint 0..255 for replies.
     """
 
@@ -68,7 +68,7 @@ class Replica:
         clock: HybridClock,
         incarnation: Incarnation,
         filled: Callable[[int], bool],
-        holds: Callable[[int], bool],
+        holds: Callable[[bytes], bool],
         load: Callable[[], int],
     ) -> None:
         self.store = store
@@ -174,7 +174,7 @@ class Replica:
             if not self._clock.believes(hlc, now):
                 refused.append([row, int(Code.CLOCK_SKEW)])
                 continue
-            if cause in _LATE and not self._holds(store.table.slot_of(key)):
+            if cause in _LATE and not self._holds(key):
                 # Kept for an owner of the past: by now it would be a copy that nobody looks after.
                 refused.append([row, int(Code.NOT_OWNER)])
                 continue

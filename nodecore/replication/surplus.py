@@ -70,6 +70,11 @@ class Surplus:
         """Slots that still have to be looked through."""
         return len(self._slots)
 
+    def belongs(self, key: bytes) -> bool:
+        """Whether a copy of ``key`` belongs on this node: it holds one, or is to hold one."""
+        slot = self._store.table.slot_of(key)
+        return self._copies is not None and self._copies.belongs(self._ports.node_id, slot, key)
+
     def add(self, slot: int, now: Now) -> None:
         """This node holds copies of the slot that may be too many."""
         self._slots.setdefault(slot, now.mono_s)
@@ -166,4 +171,4 @@ class Surplus:
             after = entries[-1][0]
             for key, _kind, _value, hlc, node, _expires_ms in entries:
                 if self._is_surplus(slot, key):
-                    self.dropped += self._store.drop(key, Version(hlc, node))
+                    self.dropped += self._store.give_up(key, Version(hlc, node))

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
-from nodecore.ids import SLOTS_COUNT, Now
+from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.storage.causes import ApplyResult, Cause
 from nodecore.storage.changes import SLACK_BYTES_MAX, ChangeHook, EntryChanges
 from nodecore.storage.eviction.interface import EvictionPolicy
@@ -43,6 +43,9 @@ class Store(EntryChanges):
         bytes_max: memory for entries, tombstones and all bookkeeping.
         rng: for policies that draw lots.
     """
+
+    outside_bytes = 0
+    """What other rooms keep within this limit: registers of strong keys."""
 
     def __init__(
         self, table: Table, policy: EvictionPolicy, bytes_max: int, rng: random.Random
@@ -135,6 +138,14 @@ class Store(EntryChanges):
         self._slack = min(bytes_max >> 10, SLACK_BYTES_MAX)
         self._limit_inline_writes()
 
+    def make_room(self, growth: int) -> bool:
+        """Evict until ``outside_bytes`` may grow by so much; False when nothing is left to evict."""
+        self._limit_inline_writes()
+        return self._make_room(growth)
+
+    def _bookkeeping_bytes(self) -> int:
+        return super()._bookkeeping_bytes() + self.outside_bytes
+
     # -- walks
 
     def _is_live(self, entry: Entry | None, now_ms: int) -> bool:
@@ -181,6 +192,15 @@ class Store(EntryChanges):
                         (key, entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
                     )
         return entries
+
+    def give_up(self, key: bytes, up_to: Version) -> bool:
+        """Forget a copy that belongs to other nodes alone, a tombstone too, unless it is newer."""
+        entry = self._present(key)
+        if entry is None or (entry.hlc, entry.node) > up_to:
+            return False
+        self._forget(key, Cause.MOVED)
+        self.evictions["moved"] += 1
+        return True
 
     def scan(
         self, cursor: int, count: int, slots_predicate: Callable[[int], bool], now_ms: int = 0

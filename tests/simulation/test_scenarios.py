@@ -33,6 +33,10 @@ STATES = {
     "join-while-another-is-away": "joined",
     "recovery": "recovered",
     "recovery-and-return": "fenced",
+    "copies-raised": "raised",
+    "copies-lowered": "lowered",
+    "lowered-without-an-owner": "lowered",
+    "narrower-pattern": "narrow",
 }
 """What a scenario is about; a run that never gets there proves nothing."""
 

@@ -41,9 +41,9 @@ class FakeStore:
         keys = sorted(self.slots.get(slot, {}))
         return [self.slots[slot][key] for key in keys if after is None or key > after][:count]
 
-    def drop(self, key: bytes, version: Version) -> bool:
+    def give_up(self, key: bytes, up_to: Version) -> bool:
         for entries in self.slots.values():
-            if key in entries and entries[key][3:5] <= version:
+            if key in entries and entries[key][3:5] <= up_to:
                 del entries[key]
                 return True
         return False
