@@ -27,6 +27,7 @@ from nodecore.node_keyspaces import (
     keyspace_set,
 )
 from nodecore.node_recovery import recover
+from nodecore.placement.topology import Wish
 from nodecore.requests import Done, Failed, Flush, Outcome
 
 if TYPE_CHECKING:
@@ -186,15 +187,14 @@ def _change_leave(
     node: Node, arguments: Arguments, on_outcome: OnOutcome, now: Now
 ) -> Outcome | None:
     node_id = NodeId(text_argument(arguments, "node_id", str(node.node_id)))
-    return node.topology_changes.admission.request_leave(node_id, on_outcome, now)
+    return node.topology_changes.admission.request(Wish("leave", node_id), on_outcome, now)
 
 
 def _change_remove(
     node: Node, arguments: Arguments, on_outcome: OnOutcome, now: Now
 ) -> Outcome | None:
-    return node.topology_changes.admission.request_remove(
-        NodeId(text_argument(arguments, "node_id")), on_outcome, now
-    )
+    wish = Wish("remove", NodeId(text_argument(arguments, "node_id")))
+    return node.topology_changes.admission.request(wish, on_outcome, now)
 
 
 def _change_cancel(

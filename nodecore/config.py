@@ -52,6 +52,13 @@ class NodeConfig:
     secret_file: str = ""
     down_grace_s: float = 300.0
     """A failed node is removed from the topology after this; 15 under the console."""
+    migration_bytes_per_s: int = 32 * 1024 * 1024
+    """What this node streams to all others together: 100,000 small entries in about a second, and far
+    less than loopback or a gigabit network carries. ``ringdeck cluster change limit`` lowers it."""
+    change_approval: str = "auto"
+    """In the first document: ``manual`` lets joins, removals and rebalancing wait for approval."""
+    replaces: str = ""
+    """The member that goes when this node joins; no member: it joins like any other."""
     operation_timeout_s: float = 2.0
     slow_call_ms: float = 100.0
     probe_interval_s: float = 0.5

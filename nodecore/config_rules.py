@@ -40,6 +40,7 @@ _CHOICES: Final = {
     "placement": ("ring", "even"),
     "resp_cluster": ("auto", "redirect", "proxy"),
     "table": ("auto", "compiled", "reference"),
+    "change_approval": ("auto", "manual"),
     "log_level": LOG_LEVELS,
     "eviction": EVICTION_POLICIES,
 }
@@ -49,6 +50,7 @@ _RANGES: Final = {
     "replicas": (1, REPLICAS_MAX),
     "maxmemory_bytes": (MAXMEMORY_BYTES_MIN, 1 << 46),
     "down_grace_s": (1.0, 86_400.0),
+    "migration_bytes_per_s": (1024, 1 << 40),
     "operation_timeout_s": (0.05, 60.0),
     "slow_call_ms": (1.0, 60_000.0),
     "probe_interval_s": (0.05, 60.0),
@@ -156,6 +158,10 @@ def _exposure_problems(config: NodeConfig) -> list[str]:
 
 def _member_problems(config: NodeConfig) -> list[str]:
     problems = []
+    if config.replaces and not NODE_ID.match(config.replaces):
+        problems.append(f"replaces: {config.replaces!r} is not a node id")
+    if config.replaces and not config.join:
+        problems.append("replaces: only a node that joins can take another's place")
     if config.bootstrap and config.join:
         problems.append("bootstrap and join: a node begins a cluster or joins one, not both")
     ids = [node_id for node_id, _ in config.bootstrap]

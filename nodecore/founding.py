@@ -10,7 +10,7 @@ from nodecore.config import NodeConfig
 from nodecore.ids import NodeId
 from nodecore.placement.hashing import node_tag
 from nodecore.placement.proposals import DEFAULT_KEYSPACES, bootstrap
-from nodecore.placement.topology import Keyspace, Member, RingSettings, Topology
+from nodecore.placement.topology import ChangePolicy, Keyspace, Member, RingSettings, Topology
 
 
 def own_member(config: NodeConfig) -> Member:
@@ -39,4 +39,5 @@ def first_document(config: NodeConfig) -> Topology | None:
     ring = RingSettings(config.vnodes, config.ring_hash, config.placement)
     default = Keyspace(n=config.replicas, w=config.write_quorum, r=config.read_quorum)
     others = tuple(space for space in DEFAULT_KEYSPACES if space.pattern != default.pattern)
-    return bootstrap(cluster_id, members, ring, (default, *others))
+    policy = ChangePolicy(config.change_approval)
+    return bootstrap(cluster_id, members, ring, (default, *others), policy)

@@ -232,6 +232,11 @@ class Node:
         self.now = now
         self.disk.on_done(ticket, now)
 
+    def on_disk_refused(self, text: str, now: Now) -> None:
+        """Records that nothing rests on were not written."""
+        self.now = now
+        self.disk.on_refused(text, now)
+
     def close(self) -> None:
         """The process ends in order: what a restart would have to wait for is written down."""
         self.clock.close()

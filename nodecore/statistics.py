@@ -83,7 +83,7 @@ class ChangeProgress:
     """``join``, ``leave``, ``remove``, ``rebalance``."""
     node_id: str
     state: str
-    """``planning``, ``joint``, ``streaming``, ``committing``, ``cancelling``."""
+    """``joint``, ``streaming``, ``committing``, ``paused``."""
     slots_total: int
     slots_done: int
     keys_moved: int
@@ -91,6 +91,9 @@ class ChangeProgress:
     started_wall_ms: int
     reason: str = ""
     """Why it waits or failed."""
+    reason_code: str = ""
+    """The same for programs, see ``placement.change_reasons``; empty while it goes on."""
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ Sources: Lamport, "Paxos made simple"; Ongaro, "Consensus: bridging theory and p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from random import Random
 from typing import Final, NamedTuple, final
@@ -160,11 +161,12 @@ class Chain:
         return self._voter.abstaining
 
     def propose(self, document: Topology, on_result: OnResult, now: Now) -> None:
-        """Have ``document`` chosen as the successor of the newest one.
+        """Have ``document`` chosen as the successor of the newest one, stamped with who and when.
 
         ``on_result`` is called exactly once, at the latest at the deadline; at once when the
         document can't be proposed at all.
         """
+        document = replace(document, proposer=self.node_id, proposed_ms=now.wall_ms)
         current = self.document
         if current is None:
             refusal = Code.NOT_READY, "this node knows no topology yet"

@@ -71,4 +71,4 @@ def _reborn(topology: Topology, node_id: NodeId, *, learner: bool | None, reason
 
 def _joining(topology: Topology) -> tuple[NodeId, ...]:
     change = topology.change
-    return (change.node_id,) if change is not None and change.kind == "join" else ()
+    return (change.newcomer,) if change is not None and change.newcomer else ()

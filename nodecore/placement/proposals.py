@@ -9,7 +9,7 @@ may depend on it. Decides nothing about when (the node) or whether others agree 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId
 from nodecore.limits import MEMBERS_MAX
 from nodecore.placement import assignment, even
+from nodecore.placement.change_reasons import ChangeReason, Obstacle
 from nodecore.placement.drafting import (
     Refused,
     checked,
@@ -37,7 +38,14 @@ from nodecore.placement.policies import (
     propose_keyspace_removal,
 )
 from nodecore.placement.recovery import RECOVERY_EPOCHS, propose_recovery
-from nodecore.placement.topology import Change, Keyspace, Member, RingSettings, Topology
+from nodecore.placement.topology import (
+    Change,
+    ChangePolicy,
+    Keyspace,
+    Member,
+    RingSettings,
+    Topology,
+)
 from nodecore.placement.voters import has_majority, voter_sets, with_voters
 
 __all__ = [
@@ -46,6 +54,7 @@ __all__ = [
     "Refused",
     "bootstrap",
     "copies_missing",
+    "finished_text",
     "may_remove",
     "propose_cancel",
     "propose_coordinator",
@@ -60,6 +69,7 @@ __all__ = [
     "propose_rebalance",
     "propose_recovery",
     "propose_remove",
+    "propose_replace",
     "propose_stable",
 ]
 
@@ -74,6 +84,7 @@ def bootstrap(
     members: Sequence[Member],
     ring: RingSettings | None = None,
     keyspaces: Sequence[Keyspace] = DEFAULT_KEYSPACES,
+    change_policy: ChangePolicy | None = None,
 ) -> Topology:
     """The first document; equal on all first members that were given the same list.
 
@@ -83,6 +94,7 @@ def bootstrap(
     ring = ring or RingSettings()
     born = with_voters([replace(m, born=1, voter=False, learner=False) for m in members])
     topology = Topology(cluster_id, Epoch(1), born, ring, tuple(keyspaces), reason="first document")
+    topology = replace(topology, change_policy=change_policy or ChangePolicy())
     if ring.placement == "even" and born:
         copies = max((keyspace.n for keyspace in keyspaces), default=1)
         table = even.assign(None, born, copies)
@@ -96,15 +108,56 @@ def propose_join(topology: Topology, member: Member, coordinator: NodeId) -> Top
     Raises:
         Refused: a change is running, the id is taken, the cluster is full, or the entry is bad.
     """
-    need_stable(topology)
-    if topology.member(member.node_id) is not None:
-        raise Refused(Code.TAKEN, f"{member.node_id} is a member already")
-    if len(topology.members) >= MEMBERS_MAX:
-        raise Refused(Code.REFUSED, f"a cluster has at most {MEMBERS_MAX} members")
-    newcomer = replace(member, voter=False, learner=False, born=topology.epoch + 1)
+    newcomer = _newcomer(topology, member)
     members_next = with_voters((*topology.members, newcomer), excluded=(member.node_id,))
     change = Change("join", member.node_id, members_next, coordinator)
     return _joint(topology, change, f"{member.node_id} joins")
+
+
+def propose_replace(
+    topology: Topology, member: Member, old: NodeId, coordinator: NodeId
+) -> Topology:
+    """Joint document in which ``member`` comes and ``old`` goes.
+
+    The newcomer takes the weight and the places on the ring of the one that goes, so that nothing
+    moves but what that one holds (and, if their zones differ, what the zones ask for). It may have
+    failed: then its copies are made from the others'.
+
+    Raises:
+        Refused: as for ``propose_join`` and ``propose_leave``.
+    """
+    newcomer = _newcomer(topology, member)
+    need_member(topology, old)
+    leaver = next(m for m in topology.members if m.node_id == old)
+    taken = replace(newcomer, weight=leaver.weight, ring_name=leaver.ring_name or leaver.node_id)
+    remaining = [m for m in topology.members if m.node_id != old]
+    if not remaining or all(m.learner for m in remaining):
+        text = f"without {old} nobody could vote until {member.node_id} has its copies"
+        raise Refused(Code.REFUSED, text, ChangeReason.LAST_VOTER)
+    members_next = with_voters((*remaining, taken), excluded=(member.node_id,))
+    change = Change("replace", member.node_id, members_next, coordinator, replaces=old)
+    return _joint(topology, change, f"{member.node_id} replaces {old}")
+
+
+def _newcomer(topology: Topology, member: Member) -> Member:
+    need_stable(topology)
+    if topology.member(member.node_id) is not None:
+        text = f"{member.node_id} is a member already"
+        raise Refused(Code.TAKEN, text, ChangeReason.ALREADY_A_MEMBER)
+    if len(topology.members) >= MEMBERS_MAX:
+        text = f"a cluster has at most {MEMBERS_MAX} members"
+        raise Refused(Code.REFUSED, text, ChangeReason.CLUSTER_FULL)
+    ring_name = _free_ring_name(topology, member.node_id)
+    return replace(member, voter=False, learner=False, born=topology.epoch + 1, ring_name=ring_name)
+
+
+def _free_ring_name(topology: Topology, node_id: NodeId) -> str:
+    """Empty, unless a member that replaced the former holder of this id stands at its places."""
+    taken = [m.ring_name or m.node_id for m in topology.members]
+    name, number = str(node_id), 2
+    while name in taken:
+        name, number = f"{node_id}~{number}", number + 1
+    return "" if name == node_id else name
 
 
 def propose_leave(topology: Topology, node_id: NodeId, coordinator: NodeId) -> Topology:
@@ -132,30 +185,48 @@ def propose_rebalance(
     coordinator: NodeId,
     *,
     ring: RingSettings | None = None,
-    weights: dict[NodeId, float] | None = None,
+    weights: Mapping[NodeId, float] | None = None,
+    zones: Mapping[NodeId, str] | None = None,
 ) -> Topology:
-    """Joint document with other ring settings or weights; without either, even placement is
-    evened out again.
+    """Joint document with other ring settings, weights or zones; without any of them, even
+    placement is evened out again.
 
     Raises:
         Refused: a change is running, a member is unknown, or nothing would change.
     """
     need_stable(topology)
-    weights = weights or {}
-    for node_id in weights:
+    weights, zones = weights or {}, zones or {}
+    for node_id in (*weights, *zones):
         need_member(topology, node_id)
-    members = tuple(replace(m, weight=weights.get(m.node_id, m.weight)) for m in topology.members)
+    members = tuple(
+        replace(m, weight=weights.get(m.node_id, m.weight), zone=zones.get(m.node_id, m.zone))
+        for m in topology.members
+    )
     ring_next = None if ring is None or ring == topology.ring else ring
     change = Change("rebalance", coordinator, members, coordinator, ring_next=ring_next)
-    following = _joint(topology, change, "slots are assigned anew")
+    following = _joint(topology, change, _rebalance_text(topology, members, ring_next))
     assert following.change is not None
     if (
         members == topology.members
         and ring_next is None
         and following.change.assignment_next == topology.assignment
     ):
-        raise Refused(Code.BAD_REQUEST, "nothing would change")
+        raise Refused(Code.BAD_REQUEST, "nothing would change", ChangeReason.NOTHING_TO_CHANGE)
     return following
+
+
+def _rebalance_text(
+    topology: Topology, members: Sequence[Member], ring: RingSettings | None
+) -> str:
+    parts = []
+    for old, new in zip(topology.members, members, strict=True):
+        if old.weight != new.weight:
+            parts.append(f"{new.node_id} weight {new.weight:g}")
+        if old.zone != new.zone:
+            parts.append(f"{new.node_id} zone {new.zone or 'none'}")
+    if ring is not None:
+        parts.append(f"placement {ring.placement}, {ring.vnodes} vnodes, {ring.hash}")
+    return f"slots are assigned anew: {', '.join(parts) or 'evened out'}"[:1000]
 
 
 def propose_stable(topology: Topology) -> Topology:
@@ -173,9 +244,16 @@ def propose_stable(topology: Topology) -> Topology:
             ring=change.ring_next or topology.ring,
             assignment=change.assignment_next,
             change=None,
-            reason=f"{change.kind} of {change.node_id} finished",
+            reason=finished_text(change),
         )
     )
+
+
+def finished_text(change: Change) -> str:
+    """The reason of the document that ends a change; a node that goes reads it there."""
+    if change.kind == "replace":
+        return f"{change.node_id} has replaced {change.replaces}"
+    return f"{change.kind} of {change.node_id} finished"
 
 
 def propose_cancel(topology: Topology, why: str) -> Topology:
@@ -212,20 +290,22 @@ def propose_coordinator(topology: Topology, coordinator: NodeId) -> Topology:
     )
 
 
-def may_remove(topology: Topology, live: Collection[NodeId], node_id: NodeId) -> str | None:
-    """None when ``node_id`` may be removed without asking a person, else the reason why not.
+def may_remove(topology: Topology, live: Collection[NodeId], node_id: NodeId) -> Obstacle | None:
+    """None when ``node_id`` may be removed without asking a person, else why not.
 
     ``live``: members that are reachable from here, this node included.
     """
     if topology.member(node_id) is None:
-        return f"{node_id} is not a member"
+        return Obstacle(ChangeReason.NOT_A_MEMBER, f"{node_id} is not a member")
     if topology.joint:
-        return "another change is under way"
+        return Obstacle(ChangeReason.ANOTHER_CHANGE, "another change is under way")
     if node_id in live:
-        return f"{node_id} is alive"
+        return Obstacle(ChangeReason.MEMBER_ALIVE, f"{node_id} is alive")
     if not has_majority(voter_sets(topology), live):
-        return "a majority of the voters is not reachable"
-    return copies_missing(topology)
+        text = "a majority of the voters is not reachable"
+        return Obstacle(ChangeReason.MAJORITY_UNREACHABLE, text)
+    missing = copies_missing(topology)
+    return None if missing is None else Obstacle(ChangeReason.NOT_ENOUGH_MEMBERS, missing)
 
 
 def copies_missing(topology: Topology) -> str | None:
@@ -242,10 +322,11 @@ def _without(topology: Topology, node_id: NodeId, coordinator: NodeId, kind: str
     need_stable(topology)
     need_member(topology, node_id)
     if len(topology.members) == 1:
-        raise Refused(Code.REFUSED, f"{node_id} is the last member")
+        raise Refused(Code.REFUSED, f"{node_id} is the last member", ChangeReason.LAST_MEMBER)
     remaining = [m for m in topology.members if m.node_id != node_id]
     if all(m.learner for m in remaining):
-        raise Refused(Code.REFUSED, f"without {node_id} nobody could vote")
+        text = f"without {node_id} nobody could vote"
+        raise Refused(Code.REFUSED, text, ChangeReason.LAST_VOTER)
     change = Change(kind, node_id, with_voters(remaining), coordinator)
     return _joint(topology, change, f"{kind} of {node_id}")
 
@@ -254,4 +335,4 @@ def _joint(topology: Topology, change: Change, reason: str) -> Topology:
     ring = change.ring_next or topology.ring
     if ring.placement == "even":
         change = replace(change, assignment_next=even_assignment(topology, change.members_next))
-    return successor(topology, reason, change=change)
+    return successor(topology, reason, change=change, proposal=None)

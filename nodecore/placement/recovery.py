@@ -24,7 +24,7 @@ from nodecore.ids import Epoch, NodeId
 from nodecore.placement.drafting import Refused, checked, even_assignment
 from nodecore.placement.rules import problems
 from nodecore.placement.slot_map import SlotMap
-from nodecore.placement.topology import Topology
+from nodecore.placement.topology import NOBODY, Topology
 from nodecore.placement.voters import has_majority, voter_sets, with_voters
 
 RECOVERY_EPOCHS: Final = 1_000_000
@@ -111,6 +111,9 @@ def propose_recovery(topology: Topology, survivors: Collection[NodeId]) -> Topol
         generation=topology.generation + 1,
         members=members,
         change=None,
+        proposal=None,
+        proposer=NOBODY,
+        proposed_ms=0,
         reason=f"recovered on {', '.join(m.node_id for m in members)}"[:1000],
     )
     if topology.ring.placement == "even":

@@ -8,7 +8,7 @@ owners go on serving while new owners are filled; the *stable* document that fol
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from nodecore.config import Addresses
 from nodecore.errors import InvalidTopology
 from nodecore.ids import Epoch, NodeId
 
+NOBODY: Final = NodeId("")
 FEATURE_LEVEL = 1
 """Raised with every change that older nodes could not follow."""
 
@@ -91,7 +92,7 @@ class Wish:
     node_id: NodeId
     """Who comes (``join``, ``replace``) or goes; for ``rebalance`` who was asked."""
     newcomer: Member | None = None
-    replaces: NodeId = NodeId("")
+    replaces: NodeId = NOBODY
     """``replace``: who goes."""
     ring_next: RingSettings | None = None
     weights: tuple[tuple[NodeId, float], ...] = ()
@@ -123,7 +124,7 @@ class Change:
     """``even`` placement: the owners to be, see ``even.py``."""
     ring_next: RingSettings | None = None
     """Ring settings to be; None: unchanged."""
-    replaces: NodeId = NodeId("")
+    replaces: NodeId = NOBODY
     """``replace``: the member that goes when ``node_id`` has come."""
     paused: bool = False
     """Nothing is copied for it, whoever coordinates, until a person resumes it."""
@@ -133,12 +134,12 @@ class Change:
         """Who is no member any more when the change is finished; empty: nobody."""
         if self.kind == "replace":
             return self.replaces
-        return self.node_id if self.kind in ("leave", "remove") else NodeId("")
+        return self.node_id if self.kind in ("leave", "remove") else NOBODY
 
     @property
     def newcomer(self) -> NodeId:
         """Who is a member when the change is finished and was none; empty: nobody."""
-        return self.node_id if self.kind in ("join", "replace") else NodeId("")
+        return self.node_id if self.kind in ("join", "replace") else NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class Topology:
     """A change that waits for approval; only in a stable document."""
     rejections: tuple[Rejection, ...] = ()
     """Of late."""
-    proposer: NodeId = NodeId("")
+    proposer: NodeId = NOBODY
     """Who had this document decided."""
     proposed_ms: int = 0
     """When, by its wall clock; 0: unknown."""

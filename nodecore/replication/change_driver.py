@@ -1,12 +1,14 @@
 """Drives a topology change to its end: the coordinator's part, takeover, and automatic removal.
 
 Everybody that copies slots reports to the coordinator of the joint document; when all have
-reported completion at its epoch, the coordinator proposes the stable document. It proposes to
-cancel when a node that must copy has failed. If the coordinator itself has failed, the first live
-voter (by id) has itself made coordinator; reports are repeated, so that it needs no handover.
+reported completion at its epoch, the coordinator proposes the stable document, unless the change is
+paused. It proposes to cancel when a node that must copy has failed, paused or not. If the
+coordinator itself has failed, the first live voter (by id) has itself made coordinator; reports are
+repeated, so that it needs no handover.
 
 In a stable epoch the first live voter removes members that have been failed for ``down_grace_s``,
-if the rules of ``may_remove`` allow it; otherwise they stay and an event says why.
+if the rules of ``may_remove`` allow it; otherwise they stay and an event says why. Where changes
+need approval it proposes the removal, and takes that back when the member is alive again.
 
 Proposals may be lost to others' or fail: every step is looked at again each half second, from the
 document that is then the newest. This module copies nothing.
@@ -15,22 +17,23 @@ document that is then the newest. This module copies nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from nodecore.consensus.outcome import ProposalOutcome, ProposalResult
 from nodecore.effects import Emit, Severity
 from nodecore.ids import NodeId, Now
+from nodecore.placement.change_reasons import ChangeReason, Obstacle
 from nodecore.placement.proposals import (
     Refused,
     may_remove,
     propose_cancel,
     propose_coordinator,
-    propose_remove,
     propose_stable,
 )
 from nodecore.placement.slot_map import SlotMap
-from nodecore.placement.topology import Change, Topology
-from nodecore.placement.voters import voter_sets
+from nodecore.placement.steering import propose_wish, propose_withdrawal
+from nodecore.placement.topology import Change, Topology, Wish
+from nodecore.placement.voters import has_majority, voter_sets
 from nodecore.replication.change_ports import STEP_INTERVAL_S, ChangePorts
 from nodecore.replication.slot_needs import copies_to_make
 from nodecore.statistics import ChangeProgress
@@ -48,6 +51,11 @@ class FillReport:
     entries: int
     bytes: int
     waits_for: str = ""
+
+
+class _HeldUp(NamedTuple):
+    reason: ChangeReason | None
+    text: str
 
 
 class ChangeDriver:
@@ -109,7 +117,7 @@ class ChangeDriver:
         if dead:
             self.cancels += 1
             self._propose(propose_cancel(topology, f"{dead[0]} has failed"), now)
-        elif self._is_complete():
+        elif self._is_complete() and not change.paused:
             self._propose(propose_stable(topology), now)
 
     def _is_complete(self) -> bool:
@@ -148,6 +156,10 @@ class ChangeDriver:
         self._failed_since = {node: self._failed_since.get(node, now.mono_s) for node in failed}
         if topology.joint or self._proposing or not self._leads(topology):
             return
+        wish = topology.proposal
+        if wish is not None and wish.kind == "remove" and self._ports.is_live(wish.node_id):
+            self._propose(propose_withdrawal(topology, f"{wish.node_id} is alive"), now)
+            return
         for node in failed:
             due = now.mono_s >= self._failed_since[node] + self._down_grace_s
             if due and self._remove(topology, node, now):
@@ -159,22 +171,25 @@ class ChangeDriver:
             for m in topology.members
             if m.node_id == self._ports.node_id or self._ports.is_live(m.node_id)
         ]
-        reason = may_remove(topology, live, node)
-        if reason is None:
+        obstacle = may_remove(topology, live, node)
+        if obstacle is None:
             try:
-                document = propose_remove(topology, node, self._ports.node_id)
+                wish = Wish("remove", node)
+                document = propose_wish(topology, wish, self._ports.node_id, now.wall_ms)
             except Refused as refused:
-                reason = str(refused)
+                obstacle = Obstacle(refused.reason, str(refused))
             else:
-                self.removals += 1
-                text = f"{node} has been failed for {self._down_grace_s:.0f} s and is removed"
-                self._ports.emit(Emit("change.removal", text, Severity.WARNING))
+                if document.joint:
+                    self.removals += 1
+                    text = f"{node} has been failed for {self._down_grace_s:.0f} s and is removed"
+                    self._ports.emit(Emit("change.removal", text, Severity.WARNING))
                 self._propose(document, now)
                 return True
         if now.mono_s >= self._said_s.get(node, -_SAY_AGAIN_S) + _SAY_AGAIN_S:
             self._said_s[node] = now.mono_s
-            text = f"{node} has failed and stays a member: {reason}"
-            self._ports.emit(Emit("change.removal-waits", text, Severity.WARNING))
+            text = f"{node} has failed and stays a member: {obstacle.text}"
+            fields = (("reason", str(obstacle.reason)),)
+            self._ports.emit(Emit("change.removal-waits", text, Severity.WARNING, fields))
         return False
 
     # -- what it looks like ------------------------------------------------------------------
@@ -193,31 +208,56 @@ class ChangeDriver:
             report = self._reports.get(node)
             if report is not None:
                 left -= max(0, slots - report.left)
+        obstacle = self._holds_up(change)
         return ChangeProgress(
             kind=change.kind,
             node_id=change.node_id,
-            state=self._state(left, total),
+            state=self._state(change, left, total),
             slots_total=total,
             slots_done=total - left,
             keys_moved=sum(report.entries for report in self._reports.values()),
             bytes_moved=sum(report.bytes for report in self._reports.values()),
             started_wall_ms=self._begun_wall_ms,
-            reason=self._reason(change),
+            reason=obstacle.text,
+            reason_code=str(obstacle.reason) if obstacle.reason else "",
+            paused=change.paused,
         )
 
-    def _state(self, left: int, total: int) -> str:
+    def _state(self, change: Change, left: int, total: int) -> str:
+        if change.paused:
+            return "paused"
         if self._proposing or not left:
             return "committing"
         return "streaming" if left < total else "joint"
 
-    def _reason(self, change: Change) -> str:
+    def _holds_up(self, change: Change) -> _HeldUp:
+        """What the change waits for; without a reason when it simply goes on."""
+        for node in self._copies:
+            if self._ports.is_failed(node):
+                return _HeldUp(ChangeReason.TARGET_DEAD, f"{node} must take slots and has failed")
+        if change.paused:
+            text = "paused by an operator: ringdeck cluster change resume (or cancel)"
+            return _HeldUp(ChangeReason.PAUSED, text)
+        topology = self._topology
+        if topology is not None and not self._has_majority(topology):
+            text = "a majority of the voters is not reachable"
+            return _HeldUp(ChangeReason.MAJORITY_UNREACHABLE, text)
         for node in self._copies:
             report = self._reports.get(node)
             if report is None:
-                return f"{node} has not reported yet"
+                return _HeldUp(ChangeReason.REPORT_MISSING, f"{node} has not reported yet")
             if report.waits_for:
-                return f"{node} waits for {report.waits_for}"
-        return f"{change.kind} of {change.node_id}"
+                text = f"{node} waits for {report.waits_for}"
+                return _HeldUp(ChangeReason.SOURCE_UNREACHABLE, text)
+        return _HeldUp(None, f"{change.kind} of {change.node_id}")
+
+    def _has_majority(self, topology: Topology) -> bool:
+        live = [
+            m.node_id
+            for m in topology.all_members
+            if m.node_id == self._ports.node_id or self._ports.is_live(m.node_id)
+        ]
+        return has_majority(voter_sets(topology), live)
 
 
 assert STEP_INTERVAL_S < _SAY_AGAIN_S

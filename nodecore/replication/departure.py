@@ -5,6 +5,7 @@
 * It was removed while it was away, and has its memory: writes that only it may hold are handed to
   the owners of today, by version. Older ones than a tombstone lives are left out: the delete that
   contradicts them may be forgotten. Then it forgets everything and asks to join anew.
+* It was replaced while it was away: the same handover, then it ends the process.
 * Its join was cancelled: it forgets what it has copied and asks again, unless an operator did it.
 """
 
@@ -38,6 +39,8 @@ class Manner(Enum):
     LEFT = "left"
     REMOVED = "removed"
     CANCELLED = "cancelled"
+    REPLACED = "replaced"
+    """While it was away."""
 
 
 class Departure:
@@ -93,7 +96,7 @@ class Departure:
         self._open.clear()
         self._timers.cancel(self._timer)
         self._timer = None
-        if manner is Manner.REMOVED:
+        if manner in (Manner.REMOVED, Manner.REPLACED):
             self._hand_over(topology, slot_map, now)
         if self._open:
             self._timer = self._timers.schedule(now.mono_s + HANDOVER_TIMEOUT_S, self._begin_anew)
@@ -152,6 +155,11 @@ class Departure:
             self._begin_anew(now)
 
     def _begin_anew(self, now: Now) -> None:
+        if self._manner is Manner.REPLACED:
+            self._timers.cancel(self._timer)
+            self._manner = None
+            self._ports.stop("another node has replaced this one", 0)
+            return
         if self._manner not in (Manner.REMOVED, Manner.CANCELLED):
             return
         self._timers.cancel(self._timer)
@@ -164,9 +172,11 @@ class Departure:
 def manner_of(node: NodeId, previous: Topology, topology: Topology) -> Manner:
     """How this node came to be no member, by the last document that counted it."""
     change = previous.change
-    was_leaving = change is not None and (change.kind, change.node_id) == ("leave", node)
-    if was_leaving or topology.reason == f"leave of {node} finished":
+    leaving = change is not None and change.kind in ("leave", "replace") and change.leaver == node
+    if leaving or topology.reason == f"leave of {node} finished":
         return Manner.LEFT
+    if topology.reason.endswith(f" has replaced {node}"):
+        return Manner.REPLACED
     if any(member.node_id == node for member in previous.members):
         return Manner.REMOVED
     return Manner.CANCELLED

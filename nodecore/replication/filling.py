@@ -61,6 +61,8 @@ class Filling:
         self._last_id = 0
         self._epoch = Epoch(0)
         self._joint = False
+        self.paused = False
+        """Nothing is asked for the sake of a change; what an owner has lost is still asked for."""
         self.total = 0
         """Slots wanted at this document."""
         self.entries = 0
@@ -75,7 +77,7 @@ class Filling:
     @property
     def waits_for(self) -> str:
         """A source that is neither live nor given up and holds everything up; empty: none."""
-        if self._fetches or not self._tasks:
+        if self._fetches or not self._tasks or self.paused:
             return ""
         task = next(iter(self._tasks.values()))
         for source in task.need.sources:
@@ -166,6 +168,8 @@ class Filling:
         live = dict.fromkeys(self._fetches, True)
         failed: dict[NodeId, bool] = {}
         for slot, task in self._tasks.items():
+            if self.paused and task.need.moves:
+                continue
             lacking = task.need.streams - task.good
             unasked = False
             for source in task.need.sources:

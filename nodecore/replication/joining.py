@@ -16,7 +16,7 @@ import msgspec
 from nodecore.effects import Emit, Severity
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
-from nodecore.placement.topology import Member
+from nodecore.placement.topology import NOBODY, Member
 from nodecore.replication.change_ports import ChangePorts
 from nodecore.timers import Timer, Timers
 from transport.messages import ErrorReply, Join, JoinReply, Lane, Message
@@ -36,6 +36,7 @@ class Joining:
         ports: the node.
         timers: the node's.
         member: this node's entry.
+        replaces: who is to go when it comes; empty: nobody.
         seeds: whom to ask, most promising first; may change between questions.
     """
 
@@ -45,11 +46,13 @@ class Joining:
         timers: Timers,
         member: Member,
         seeds: Callable[[], Sequence[NodeId]],
+        replaces: NodeId = NOBODY,
     ) -> None:
         self._ports = ports
         self._timers = timers
         self._member = member
         self._seeds = seeds
+        self._replaces = replaces
         self._timer: Timer | None = None
         self._asked = 0
         self._said = ""
@@ -76,7 +79,7 @@ class Joining:
         seed = seeds[self._asked % len(seeds)]
         self._asked += 1
         plain = msgspec.to_builtins(self._member)
-        self._ports.send(seed, Lane.CONTROL, STREAM, Join(plain))
+        self._ports.send(seed, Lane.CONTROL, STREAM, Join(plain, str(self._replaces)))
 
     def on_refused(self, peer: NodeId, reason: str) -> None:
         """A member does not even take our link: this is another cluster, or the id is its own."""

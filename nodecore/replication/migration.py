@@ -22,14 +22,16 @@ from nodecore.limits import HINT_WINDOW_S
 from nodecore.placement.key_copies import KeyCopies
 from nodecore.placement.keyspace_edits import raised_positions
 from nodecore.placement.slot_map import SlotMap
-from nodecore.placement.topology import Member, Topology
+from nodecore.placement.topology import NOBODY, Member, Topology
 from nodecore.replication.admission import Admission
+from nodecore.replication.announcements import announce
 from nodecore.replication.anti_entropy import STEP_S, AntiEntropy
 from nodecore.replication.change_driver import ChangeDriver, FillReport
 from nodecore.replication.change_ports import (
     DROP_INTERVAL_S,
     DROPS_PER_STEP,
     STEP_INTERVAL_S,
+    STREAM_BYTES_PER_S,
     ChangePorts,
     SlotStore,
 )
@@ -57,6 +59,8 @@ class TopologyChanges:
         timers: its deadlines.
         member: its own entry, as it would be proposed in a join.
         down_grace_s: a member is removed after having been failed for so long.
+        stream_bytes_per_s: what this node streams to all others together.
+        replaces: the member that is to go when this node joins; empty: nobody.
     """
 
     def __init__(
@@ -66,18 +70,20 @@ class TopologyChanges:
         timers: Timers,
         member: Member,
         down_grace_s: float,
+        stream_bytes_per_s: int = STREAM_BYTES_PER_S,
+        replaces: NodeId = NOBODY,
     ) -> None:
         self._ports = ports
         self._store = store
         self._timers = timers
         self._id = ports.node_id
         self.filling = Filling(ports, self._report)
-        self.streams = SlotStreams(ports, store, timers)
+        self.streams = SlotStreams(ports, store, timers, stream_bytes_per_s)
         self.anti_entropy = AntiEntropy(ports, store, self.streams, self.filling.complete)
         self.surplus = Surplus(ports, store, self.streams, timers)
         self.driver = ChangeDriver(ports, down_grace_s)
         self.admission = Admission(ports, lambda: self._topology)
-        self.joining = Joining(ports, timers, member, self._seeds)
+        self.joining = Joining(ports, timers, member, self._seeds, replaces)
         self.departure = Departure(ports, timers, self.streams, self._forget, self.joining.begin)
         self._topology: Topology | None = None
         self._slot_map: SlotMap | None = None
@@ -114,13 +120,14 @@ class TopologyChanges:
         self._topology, self._slot_map = topology, slot_map
         self.streams.stop_all()
         self.streams.epoch = topology.epoch
+        self.streams.limit_changes(topology.change_policy.bytes_per_s)
         self.driver.on_topology(topology, slot_map, now)
         copies = KeyCopies(topology, slot_map)
         self.streams.belongs = copies.belongs if copies.mixed else None
         self.anti_entropy.on_topology(topology, slot_map, copies)
         self._settle_slots(previous, previous_map, fresh, now)
         self.surplus.on_topology(topology, slot_map, copies, now)
-        self._announce(previous, topology)
+        announce(self._ports, previous, topology)
         if topology.member(self._id) is not None:
             self.departure.end()
             self.joining.end()
@@ -131,8 +138,8 @@ class TopologyChanges:
     def on_message(self, peer: NodeId, stream: int, message: Message, now: Now) -> bool:
         """Take a message of the control lane; False when it is not for this room."""
         match message:
-            case Join(member):
-                self.admission.on_join(peer, stream, member, now)
+            case Join(member, replaces):
+                self.admission.on_join(peer, stream, member, now, NodeId(replaces))
             case ChangeStep(epoch, step, fields):
                 if isinstance(fields, dict):
                     self._on_step(peer, epoch, step, fields, now)
@@ -326,6 +333,7 @@ class TopologyChanges:
         assert topology is not None
         assert slot_map is not None
         wanted = dict(wants(self._id, topology, slot_map, self.filling.complete))
+        self.filling.paused = topology.change is not None and topology.change.paused
         self.filling.begin(wanted, topology.epoch, topology.joint, keep, now)
         if self.filling.left and not topology.joint:
             text = f"{self.filling.left} slots are copied from other members before they answer"
@@ -362,20 +370,6 @@ class TopologyChanges:
         return live or list(self._first_seeds)
 
     # -- members -----------------------------------------------------------------------------
-
-    def _announce(self, previous: Topology | None, topology: Topology) -> None:
-        """Say what has begun or ended, on its coordinator; let a node that has left go."""
-        ended = None if previous is None or topology.joint else previous.change
-        if ended is not None and ended.kind == "leave" and ended.node_id != self._id:
-            adopted = ChangeStep(topology.epoch, "adopted", {})
-            self._ports.send(ended.node_id, Lane.CONTROL, 0, adopted)
-        begun = topology.change
-        if begun is not None and begun.coordinator == self._id:
-            text = f"epoch {topology.epoch}: {topology.reason}"
-            self._ports.emit(Emit("change.begun", text, Severity.NOTICE))
-        elif ended is not None and ended.coordinator == self._id:
-            text = f"epoch {topology.epoch}: {topology.reason}"
-            self._ports.emit(Emit("change.ended", text, Severity.NOTICE))
 
     def _depart(self, previous: Topology | None, now: Now) -> None:
         topology, slot_map = self._topology, self._slot_map

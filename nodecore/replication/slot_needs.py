@@ -31,6 +31,8 @@ class Need(NamedTuple):
     """Owners now, without the node itself, in order of preference."""
     streams: int
     """Complete streams wanted; 0: nothing to wait for."""
+    moves: bool = True
+    """It is wanted for the change under way: false for a copy that an owner has lost."""
 
 
 def streams_needed(owners: int, keyspaces: tuple[Keyspace, ...]) -> int:
@@ -76,7 +78,7 @@ def _judge(
             return None
         needed -= 1
     sources = tuple(name for name in owners if name != node)
-    return Need(sources, min(needed, len(sources)))
+    return Need(sources, min(needed, len(sources)), moves=bool(complete) or not mine)
 
 
 def copies_to_make(slot_map: SlotMap) -> dict[NodeId, int]:

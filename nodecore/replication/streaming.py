@@ -2,7 +2,9 @@
 
 A page is one ``PeerApply`` of at most 64 KiB or 256 entries and may span many slots; a few pages are
 in flight, all streams of a node share one rate. A slot counts as sent once its page and every page
-before it are acknowledged. Pages that fail are repeated a few times; then, or when the peer can't be
+before it are acknowledged. A change may be
+held to a rate of its own (the policy in the document), so that a slow change does not hold up the
+repair of an owner. Pages that fail are repeated a few times; then, or when the peer can't be
 reached, the stream ends as failed and its owner decides what follows. Writes that arrive meanwhile need no care here: they reach the
 receiver from their coordinators.
 
@@ -38,6 +40,14 @@ _ENTRY_OVERHEAD_BYTES: Final = 32
 _RETRY_S: Final = 0.2
 _REPORT_INTERVAL_S: Final = 0.25
 """A long slot gives signs of life too."""
+_THROTTLED_S: Final = 1.0
+"""So does a stream that waits for its rate."""
+_PAGE_S: Final = 0.5
+"""At a low rate pages are no larger than what it allows in so long,"""
+_PAGE_BYTES_MIN: Final = 2048
+"""nor smaller than this."""
+_CHANGE: Final = "stream"
+"""Cause of the pages of a change, see ``Order``."""
 
 
 class Sent(NamedTuple):
@@ -110,12 +120,21 @@ class _Stream:
 class SlotStreams:
     """All streams that leave this node; at most one for each peer and purpose."""
 
-    def __init__(self, ports: ChangePorts, store: SlotStore, timers: Timers) -> None:
+    def __init__(
+        self,
+        ports: ChangePorts,
+        store: SlotStore,
+        timers: Timers,
+        bytes_per_s: int = STREAM_BYTES_PER_S,
+    ) -> None:
         self._ports = ports
         self._store = store
         self._timers = timers
         self._streams: dict[tuple[NodeId, str], _Stream] = {}
+        self._bytes_per_s = bytes_per_s
+        self._change_bytes_per_s = 0
         self._free_at_s = 0.0
+        self._change_free_at_s = 0.0
         self.epoch = Epoch(0)
         """Stamped on every page."""
         self.belongs: Callable[[NodeId, int, bytes], bool] | None = None
@@ -124,6 +143,17 @@ class SlotStreams:
         self.entries_refused = 0
         """Acknowledged, but not taken: memory, floors, flushes."""
         self.bytes_sent = 0
+
+    @property
+    def bytes_per_s(self) -> int:
+        """What this node streams for a change at most."""
+        return min(self._bytes_per_s, self._change_bytes_per_s or self._bytes_per_s)
+
+    def limit_changes(self, bytes_per_s: int) -> None:
+        """What the document allows a change; 0: as this node is configured. At once in force."""
+        if bytes_per_s != self._change_bytes_per_s:
+            self._change_bytes_per_s = bytes_per_s
+            self._change_free_at_s = 0.0
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -160,8 +190,9 @@ class SlotStreams:
         while not stream.ended and not stream.exhausted:
             if len(stream.pages) >= PAGES_IN_FLIGHT_MAX:
                 break
-            if self._free_at_s > now.mono_s + STREAM_BURST_S:
-                self._again(stream, self._free_at_s)
+            free_at_s = self._free_at(stream)
+            if free_at_s > now.mono_s + STREAM_BURST_S:
+                self._again(stream, min(free_at_s, now.mono_s + _THROTTLED_S))
                 break
             if looked >= SLOTS_PER_PAGE_MAX:
                 self._again(stream, now.mono_s)
@@ -170,9 +201,25 @@ class SlotStreams:
             looked += len(page.finished)
             stream.pages.append(page)
             if page.entries:
-                self._free_at_s = max(self._free_at_s, now.mono_s) + page.size / STREAM_BYTES_PER_S
+                self._charge(stream, page.size, now)
                 self._send(stream, page, now)
         self._advance(stream, now)
+
+    def _free_at(self, stream: _Stream) -> float:
+        """When the rates allow the next page."""
+        if stream.order.cause == _CHANGE:
+            return max(self._free_at_s, self._change_free_at_s)
+        return self._free_at_s
+
+    def _charge(self, stream: _Stream, size: int, now: Now) -> None:
+        self._free_at_s = max(self._free_at_s, now.mono_s) + size / self._bytes_per_s
+        if stream.order.cause == _CHANGE and self._change_bytes_per_s:
+            begun_s = max(self._change_free_at_s, now.mono_s)
+            self._change_free_at_s = begun_s + size / self._change_bytes_per_s
+
+    def _page_bytes(self, stream: _Stream) -> int:
+        rate = self.bytes_per_s if stream.order.cause == _CHANGE else self._bytes_per_s
+        return min(PAGE_BYTES_MAX, max(_PAGE_BYTES_MIN, int(rate * _PAGE_S)))
 
     def _again(self, stream: _Stream, at_s: float) -> None:
         if stream.timer is None:
@@ -182,9 +229,10 @@ class SlotStreams:
         entries: list[list[object]] = []
         finished: list[int] = []
         size = 0
+        page_bytes = self._page_bytes(stream)
         while (
             len(entries) < PAGE_ENTRIES_MAX
-            and size < PAGE_BYTES_MAX
+            and size < page_bytes
             and len(finished) < SLOTS_PER_PAGE_MAX
         ):
             if stream.slot is None:
@@ -196,7 +244,7 @@ class SlotStreams:
             taken = 0
             for entry in found:
                 entry_size = len(entry[0]) + len(entry[2]) + _ENTRY_OVERHEAD_BYTES
-                if entries and size + entry_size > PAGE_BYTES_MAX:
+                if entries and size + entry_size > page_bytes:
                     break
                 taken += 1
                 stream.after = entry[0]

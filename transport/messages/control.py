@@ -129,6 +129,8 @@ class Join(Message):
 
     TYPE: ClassVar[int] = 31
     member: object
+    replaces: str = ""
+    """The member that is to go at the same time; empty: nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,5 +193,6 @@ class ChangeStep(Message):
     epoch: int
     step: str
     """``fetch`` (stream me these slots), ``streamed`` (you have them), ``filled`` (how far I am),
-    ``adopted`` (this epoch is in force here), ``digests`` and ``differ`` (anti-entropy)."""
+    ``adopted`` (this epoch is in force here), ``digests`` and ``differ`` (anti-entropy), ``history``
+    and ``past`` (documents that the asking node has not seen)."""
     fields: object

@@ -245,7 +245,7 @@ def test_automatic_removal() -> None:
     ):
         reason = may_remove(topo, live, node)
         assert reason is not None
-        assert text in reason
+        assert text in reason.text
 
 
 def test_every_problem_is_reported() -> None:

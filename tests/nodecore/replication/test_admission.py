@@ -9,7 +9,7 @@ from nodecore.consensus.outcome import ProposalOutcome, ProposalResult
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
 from nodecore.placement.proposals import bootstrap, propose_join
-from nodecore.placement.topology import Keyspace, Member, RingSettings, Topology
+from nodecore.placement.topology import Keyspace, Member, RingSettings, Topology, Wish
 from nodecore.replication.admission import Admission
 from nodecore.replication.departure import OPERATOR_CANCEL
 from nodecore.replication.joining import ASK_INTERVAL_S, STREAM, Joining
@@ -103,7 +103,7 @@ def test_a_failed_holder_makes_room_if_the_rules_allow() -> None:
 def test_one_change_at_a_time() -> None:
     bench = Bench(propose_join(stable(3), member(4), NodeId("n2")))
     assert refusal(bench.join(member(5))) is Code.CHANGE_RUNNING
-    outcome = bench.admission.request_leave(NodeId("n3"), bench.on_outcome, NOW)
+    outcome = bench.admission.request(Wish("leave", NodeId("n3")), bench.on_outcome, NOW)
     assert isinstance(outcome, Failed)
     assert outcome.code is Code.CHANGE_RUNNING
 
@@ -121,15 +121,15 @@ def test_bad_entries_and_early_questions_are_refused() -> None:
 def test_leaving_and_removing_fit_the_state_of_the_member() -> None:
     bench = Bench(stable(4))
     bench.outbox.failed = ["n2"]
-    failed = bench.admission.request_leave(NodeId("n2"), bench.on_outcome, NOW)
-    alive = bench.admission.request_remove(NodeId("n3"), bench.on_outcome, NOW)
-    unknown = bench.admission.request_leave(NodeId("n9"), bench.on_outcome, NOW)
+    failed = bench.admission.request(Wish("leave", NodeId("n2")), bench.on_outcome, NOW)
+    alive = bench.admission.request(Wish("remove", NodeId("n3")), bench.on_outcome, NOW)
+    unknown = bench.admission.request(Wish("leave", NodeId("n9")), bench.on_outcome, NOW)
     assert [o.code for o in (failed, alive, unknown) if isinstance(o, Failed)] == [
         Code.UNREACHABLE,
         Code.REFUSED,
         Code.UNKNOWN_NODE,
     ]
-    assert bench.admission.request_leave(NodeId("n3"), bench.on_outcome, NOW) is None
+    assert bench.admission.request(Wish("leave", NodeId("n3")), bench.on_outcome, NOW) is None
     document, on_result = bench.outbox.proposals[0]
     on_result(ProposalResult(ProposalOutcome.CHOSEN, document), NOW)
     on_result(ProposalResult(ProposalOutcome.UNKNOWN, document, Code.NO_QUORUM, "?"), NOW)
