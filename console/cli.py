@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from console import cli_chaos, cli_cluster, cli_scenario
+from console import cli_chaos, cli_cluster, cli_keyspace, cli_scenario
 from console.cli_cluster import Json, Name, SecretFile, take_secret
 from console.cli_output import print_json, print_table, report_error, result, tell
+from console.cli_policy_sim import policy_sim
 from console.errors import ConsoleError, UsageError
 from console.exit_codes import ExitCode
 
@@ -28,8 +29,10 @@ app = typer.Typer(
 )
 app.add_typer(cli_cluster.app, name="cluster")
 app.add_typer(cli_chaos.app, name="chaos")
+app.add_typer(cli_keyspace.app, name="keyspace")
 app.add_typer(cli_scenario.demo_app, name="demo")
 app.add_typer(cli_scenario.app, name="scenario")
+app.command("policy-sim")(policy_sim)
 
 Key = Annotated[str, typer.Argument(help="The key, as UTF-8 text.", metavar="KEY")]
 Address = Annotated[

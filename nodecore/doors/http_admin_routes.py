@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nodecore.doors.http_context import Call
+import msgspec
+
+from nodecore.doors.http_context import Call, KeyspaceBody
 from nodecore.doors.http_context import HttpContext as Context
+from nodecore.doors.http_parser import HttpProblem
 from nodecore.doors.http_replies import (
     HttpAsk,
     Reply,
@@ -55,6 +58,33 @@ def hot_keys(context: Context, call: Call, now: Now) -> HttpAsk:
 
 def breakers(context: Context, call: Call, now: Now) -> HttpAsk:
     return HttpAsk((VerbCall("cluster.breakers"),), _render_plain)
+
+
+def keyspaces(context: Context, call: Call, now: Now) -> HttpAsk:
+    return HttpAsk((VerbCall("keyspace.list"),), _render_plain)
+
+
+def set_keyspace(context: Context, call: Call, now: Now) -> HttpAsk:
+    assert isinstance(call.body, KeyspaceBody)
+    given = msgspec.to_builtins(call.body)
+    assert isinstance(given, dict)
+    arguments = {**given, "preview": _preview(call)}
+    return HttpAsk((VerbCall("keyspace.set", arguments),), _render_plain)
+
+
+def delete_keyspace(context: Context, call: Call, now: Now) -> HttpAsk:
+    pattern = call.query.get("pattern", "")
+    if not pattern:
+        raise HttpProblem(400, "bad_request", "the query must name a pattern: ?pattern=session:*")
+    arguments = {"pattern": pattern, "preview": _preview(call)}
+    return HttpAsk((VerbCall("keyspace.delete", arguments),), _render_plain)
+
+
+def _preview(call: Call) -> bool:
+    text = call.query.get("preview", "false").lower()
+    if text not in ("true", "false", "1", "0"):
+        raise HttpProblem(400, "bad_request", "preview must be true or false")
+    return text in ("true", "1")
 
 
 def _render_plain(context: Context, outcomes: Sequence[Outcome], extra: object, now: Now) -> Reply:

@@ -8,6 +8,7 @@ door) is shown as a string, or as ``{"base64": ...}`` when it is not UTF-8.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -24,7 +25,9 @@ from nodecore.doors.http_replies import (
     Reply,
     failure_reply,
     flag_headers,
+    flag_names,
     json_reply,
+    quality_headers,
     version_text,
 )
 from nodecore.ids import Now, Version
@@ -33,6 +36,7 @@ from nodecore.requests import (
     Change,
     Done,
     Failed,
+    Level,
     Outcome,
     Read,
     Request,
@@ -150,7 +154,7 @@ def _render_put(context: Context, outcomes: Sequence[Outcome], extra: object, no
     key, ttl = extra
     text = version_text(version)
     reply = json_reply({"key": key.decode(), "version": text, "ttl": ttl})
-    headers = b'ETag: "%b"\r\n%b' % (text.encode(), flag_headers(outcome.flags))
+    headers = b'ETag: "%b"\r\n%b' % (text.encode(), quality_headers(outcome))
     return Reply(200, reply.body, JSON, headers)
 
 
@@ -183,7 +187,7 @@ def _render_delete(context: Context, outcomes: Sequence[Outcome], extra: object,
     assert isinstance(outcome.result, Applied)
     assert isinstance(extra, bytes)
     reply = json_reply({"key": extra.decode(), "deleted": outcome.result.number > 0})
-    return Reply(200, reply.body, JSON, flag_headers(outcome.flags))
+    return Reply(200, reply.body, JSON, quality_headers(outcome))
 
 
 def delete(context: Context, call: Call, now: Now) -> HttpAsk:
@@ -209,6 +213,8 @@ def _request_of(operation: BatchOperation, call: Call, now: Now) -> Request:
 def _result(operation: BatchOperation, outcome: Outcome) -> BatchResult:
     result = BatchResult(operation.op, operation.key, "ok")
     found = outcome.result if isinstance(outcome, Done) else outcome
+    if isinstance(outcome, Done):
+        result.copies, result.flags = outcome.copies, flag_names(outcome.flags)
     if isinstance(found, list):
         found = found[0]
     if isinstance(found, Failed | Unknown):
@@ -232,5 +238,7 @@ def _render_batch(context: Context, outcomes: Sequence[Outcome], extra: object, 
 def batch(context: Context, call: Call, now: Now) -> HttpAsk:
     assert isinstance(call.body, BatchBody)
     operations = call.body.operations
+    if call.body.consistency != "default":
+        call = replace(call, level=Level[call.body.consistency.upper()])
     requests = [_request_of(operation, call, now) for operation in operations]
     return HttpAsk(requests, _render_batch, operations)

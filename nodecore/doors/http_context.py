@@ -14,6 +14,8 @@ import msgspec
 from nodecore import limits
 from nodecore.doors.http_parser import HttpRequest
 from nodecore.doors.session import Backend
+from nodecore.placement.keyspace_edits import TTL_MS_MAX
+from nodecore.placement.rules import COPIES_MAX
 from nodecore.requests import Level
 
 
@@ -88,6 +90,8 @@ class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
     """Body of POST /cache/batch."""
 
     operations: Annotated[list[BatchOperation], msgspec.Meta(max_length=limits.BATCH_KEYS_MAX)]
+    consistency: Literal["default", "one", "quorum", "all"] = "default"
+    """Of every operation; overrides that of the query."""
 
 
 class BatchResult(msgspec.Struct, omit_defaults=True):
@@ -98,12 +102,77 @@ class BatchResult(msgspec.Struct, omit_defaults=True):
     status: str
     value: Any = msgspec.UNSET
     error: dict[str, str] | None = None
+    copies: int = 0
+    """Of a write: distinct nodes that acknowledged it; left out when not counted."""
+    flags: tuple[str, ...] = ()
+    """``sloppy``, ``degraded``, ``stale``; left out when there are none."""
 
 
 class BatchReply(msgspec.Struct):
     """Reply of POST /cache/batch, in order of the operations."""
 
     results: list[BatchResult]
+
+
+class KeyspaceBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Body of PUT /admin/keyspaces: a pattern, and the settings that change."""
+
+    pattern: Annotated[
+        str,
+        msgspec.Meta(min_length=1, max_length=256, description="A prefix followed by *."),
+    ]
+    mode: Literal["eventual", "strong"] | msgspec.UnsetType = msgspec.UNSET
+    n: Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    w: Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    r: Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    ttl_ms: Annotated[int, msgspec.Meta(ge=0, le=TTL_MS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    durability: Literal["memory", "process", "power"] | msgspec.UnsetType = msgspec.UNSET
+    on_partition: Literal["available", "read-only", "refuse"] | msgspec.UnsetType = msgspec.UNSET
+    write_through: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class KeyspaceReply(msgspec.Struct):
+    """One policy."""
+
+    pattern: str
+    mode: str
+    n: int
+    w: int
+    r: int
+    ttl_ms: int
+    durability: str
+    on_partition: str
+    write_through: bool
+    eviction: str
+    w_past: int
+
+
+class KeyspacesReply(msgspec.Struct):
+    """Reply of GET /admin/keyspaces."""
+
+    epoch: int
+    keyspaces: list[KeyspaceReply]
+
+
+class SettingReply(msgspec.Struct):
+    """One setting that an edit changes; null on a side without a policy of its own."""
+
+    setting: str
+    # ``from`` is a word of the language.
+    before: Any = msgspec.field(name="from")
+    to: Any = None
+
+
+class KeyspaceEditReply(msgspec.Struct):
+    """Reply of PUT and DELETE /admin/keyspaces; ``epoch`` is the one that makes it so."""
+
+    pattern: str
+    before: KeyspaceReply | None
+    after: KeyspaceReply | None
+    changes: list[SettingReply]
+    effects: list[str]
+    epoch: int
+    applied: bool
 
 
 class MemberReply(msgspec.Struct):

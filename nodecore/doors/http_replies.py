@@ -16,7 +16,7 @@ import msgspec
 from nodecore.doors.http_parser import HttpProblem
 from nodecore.errors import Code
 from nodecore.ids import Now, Version
-from nodecore.requests import Failed, Flag, Outcome, Request, Unknown
+from nodecore.requests import Done, Failed, Flag, Outcome, Request, Unknown
 
 if TYPE_CHECKING:
     from nodecore.doors.http_context import HttpContext
@@ -141,6 +141,17 @@ _FLAG_HEADERS: Final = {
     Flag.DEGRADED: b"X-Ringdeck-Degraded: 1\r\n",
     Flag.STALE: b"X-Ringdeck-Stale: 1\r\n",
 }
+
+
+def flag_names(flags: Flag) -> tuple[str, ...]:
+    """An answer's quality as words; none for a plain one."""
+    return tuple(str(flag.name).lower() for flag in _FLAG_HEADERS if flags & flag)
+
+
+def quality_headers(outcome: Done) -> bytes:
+    """Header lines of a write: its flags, and how many copies were acknowledged where counted."""
+    copies = b"X-Ringdeck-Copies: %d\r\n" % outcome.copies if outcome.copies else b""
+    return copies + flag_headers(outcome.flags)
 
 
 def flag_headers(flags: Flag) -> bytes:

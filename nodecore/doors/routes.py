@@ -28,6 +28,9 @@ from nodecore.doors.http_context import (
     HealthReply,
     HotKeysReply,
     HttpContext,
+    KeyspaceBody,
+    KeyspaceEditReply,
+    KeyspacesReply,
     SetBody,
     SetReply,
     StatusReply,
@@ -61,6 +64,8 @@ class Route:
     """Raw bytes are taken and given as well."""
     statuses: tuple[int, ...] = ()
     """Errors beside those that every route may answer."""
+    query: tuple[str, ...] = ()
+    """Names of query parameters, of those in ``_QUERY``."""
 
 
 def _openapi(context: HttpContext, call: Call, now: Now) -> Reply:  # noqa: ARG001 - one signature
@@ -68,16 +73,19 @@ def _openapi(context: HttpContext, call: Call, now: Now) -> Reply:  # noqa: ARG0
 
 
 ROUTES: Final = (
-    Route(b"GET", "/cache/{key}", "read", cache_routes.get, "Read a key.", None, GetReply, True, (404, 503, 504)),
-    Route(b"PUT", "/cache/{key}", "write", cache_routes.put, "Write a key.", SetBody, SetReply, True, (413, 415, 503, 504)),
-    Route(b"DELETE", "/cache/{key}", "write", cache_routes.delete, "Delete a key.", None, DeleteReply, False, (503, 504)),
-    Route(b"POST", "/cache/batch", "write", cache_routes.batch, "Run operations in order.", BatchBody, BatchReply, False, (413, 415)),
+    Route(b"GET", "/cache/{key}", "read", cache_routes.get, "Read a key.", None, GetReply, True, (404, 503, 504), ("consistency",)),
+    Route(b"PUT", "/cache/{key}", "write", cache_routes.put, "Write a key.", SetBody, SetReply, True, (413, 415, 503, 504), ("consistency",)),
+    Route(b"DELETE", "/cache/{key}", "write", cache_routes.delete, "Delete a key.", None, DeleteReply, False, (503, 504), ("consistency",)),
+    Route(b"POST", "/cache/batch", "write", cache_routes.batch, "Run operations in order.", BatchBody, BatchReply, False, (413, 415), ("consistency",)),
     Route(b"GET", "/health/live", "read", admin.live, "Whether this process answers.", None, HealthReply),
     Route(b"GET", "/health/ready", "read", admin.ready, "Whether this node serves as a full member.", None, HealthReply, False, (503,)),
     Route(b"GET", "/metrics", "read", admin.metrics, "Figures for Prometheus."),
     Route(b"GET", "/admin/cluster/status", "admin", admin.status, "Members and their figures.", None, StatusReply, False, (429, 503)),
     Route(b"GET", "/admin/hot-keys", "admin", admin.hot_keys, "Hot keys of the cluster.", None, HotKeysReply, False, (429,)),
     Route(b"GET", "/admin/circuit-breakers", "admin", admin.breakers, "Breakers of all members.", None, BreakersReply, False, (429,)),
+    Route(b"GET", "/admin/keyspaces", "admin", admin.keyspaces, "Policies of keys by pattern.", None, KeyspacesReply, False, (503,)),
+    Route(b"PUT", "/admin/keyspaces", "admin", admin.set_keyspace, "Change settings of a pattern's policy, or give it one.", KeyspaceBody, KeyspaceEditReply, False, (409, 413, 415, 503, 504), ("preview",)),
+    Route(b"DELETE", "/admin/keyspaces", "admin", admin.delete_keyspace, "Forget a pattern's policy.", None, KeyspaceEditReply, False, (409, 503, 504), ("pattern", "preview")),
     Route(b"GET", "/openapi.json", "read", _openapi, "This document."),
 )  # fmt: skip
 
@@ -208,6 +216,22 @@ def _decoder(shape: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(shape)
 
 
+_QUERY: Final[Mapping[str, dict[str, Any]]] = {
+    "consistency": {
+        "name": "consistency", "in": "query", "schema": {"type": "string", "enum": list(_LEVELS)},
+        "description": "Named levels are strict: with fewer copies the request fails.",
+    },
+    "pattern": {
+        "name": "pattern", "in": "query", "required": True,
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "preview": {
+        "name": "preview", "in": "query", "schema": {"type": "boolean"},
+        "description": "Only say what would change.",
+    },
+}  # fmt: skip
+
+
 def _operation(route: Route, names: Mapping[Any, dict[str, Any]]) -> dict[str, Any]:
     def content(shape: type[msgspec.Struct] | None) -> dict[str, Any]:
         if shape is None:
@@ -225,11 +249,12 @@ def _operation(route: Route, names: Mapping[Any, dict[str, Any]]) -> dict[str, A
         responses[str(status)] = {"description": "Refused or failed.", "content": error}
     operation: dict[str, Any] = {"summary": route.summary, "responses": responses}
     operation["tags"] = [route.role]
+    parameters: list[dict[str, Any]] = [_QUERY[name] for name in route.query]
     if "{key}" in route.template:
-        operation["parameters"] = [
-            {"name": "key", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}},
-            {"name": "consistency", "in": "query", "schema": {"type": "string", "enum": list(_LEVELS)}},
-        ]  # fmt: skip
+        key = {"type": "string", "minLength": 1}
+        parameters.insert(0, {"name": "key", "in": "path", "required": True, "schema": key})
+    if parameters:
+        operation["parameters"] = parameters
     if route.request is not None:
         operation["requestBody"] = {"required": True, "content": content(route.request)}
     return operation
