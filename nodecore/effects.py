@@ -35,18 +35,24 @@ class Persist:
     payload: bytes
 
 
+DiskRecords: TypeAlias = tuple[tuple[int, bytes, bytes | None], ...]
+"""(area, key, record; None removes it), see ``nodecore.storage.disk``."""
+
+
 @dataclass(frozen=True, slots=True)
 class DiskWrite:
-    """Write records as one transaction *before* any later effect of the same batch is executed.
+    """Write records *before* any later effect of the same batch is executed.
 
-    With ``sync`` the batch is also flushed to the medium, off the loop and together with others;
-    ``Node.on_disk_done`` is called with the ticket when it is there. A failure stops the node.
+    ``records`` are handed to the operating system as one transaction. ``synced`` are flushed to the
+    medium off the loop, together with those of other batches; ``Node.on_disk_done`` is called with the
+    ticket when they are there (at once when there are none). A failure of either stops the node.
+    Nothing rests on ``spare``: when they can't be written, ``Node.on_disk_refused`` is told why.
     """
 
     ticket: int
-    records: tuple[tuple[int, bytes, bytes | None], ...]
-    """(area, key, record; None removes it), see ``nodecore.storage.disk``."""
-    sync: bool = False
+    records: DiskRecords
+    synced: DiskRecords = ()
+    spare: DiskRecords = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,12 @@ class SimDisk:
         )
         return [(key, self._kept[(int(area), key)]) for key in keys[:count]]
 
+    def used_bytes(self, area: Area) -> int:
+        """See ``DiskStore``."""
+        return sum(
+            len(key) + len(record) for (kept, key), record in self._kept.items() if kept == area
+        )
+
     def write(self, records: Sequence[tuple[int, bytes, bytes | None]]) -> None:
         """Execute a DiskWrite."""
         for area, key, record in records:

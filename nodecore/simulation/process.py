@@ -197,9 +197,9 @@ class SimProcess:
             case Persist(name, payload):
                 self.disk.save(name, payload)
                 self._world.note("persist", self.node_id, name, payload)
-            case DiskWrite(ticket, records, _sync):
-                self.disk.write(records)
-                self._world.note("disk", self.node_id, ticket, len(records))
+            case DiskWrite(ticket, records, synced, spare):
+                self.disk.write(records + synced + spare)
+                self._world.note("disk", self.node_id, ticket, len(records) + len(synced))
                 node.on_disk_done(ticket, now)
             case SetPeers(addresses):
                 self._network.set_peers(self, addresses)

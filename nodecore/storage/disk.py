@@ -2,8 +2,9 @@
 
 Writes that collect during a wake-up leave as one ``DiskWrite`` effect ahead of every message of that
 wake-up, so what was written *to the operating system* (durability ``process``) is there before any
-acknowledgement leaves. A batch that holds a ``power`` record is flushed to the medium by the driver's
-writer, and its callbacks run when ``Node.on_disk_done`` brings the ticket back. Reads are direct.
+acknowledgement leaves. Records of ``power`` are flushed to the medium by the driver's writer, and the
+callbacks run when ``Node.on_disk_done`` brings the ticket back. Records that nobody was promised (the
+write-back of a cache) may be refused without harm. Reads are direct, and see what was just written.
 
 It knows neither what records mean nor which of them are worth keeping.
 """
@@ -60,6 +61,9 @@ class DiskStore(Protocol):
             DiskError: the medium could not be read.
         """
 
+    def used_bytes(self, area: Area) -> int:
+        """What the records of an area occupy on the medium."""
+
 
 @final
 class NoDisk:
@@ -75,10 +79,18 @@ class NoDisk:
         del area, after, count
         return []
 
+    def used_bytes(self, area: Area) -> int:
+        """Nothing."""
+        del area
+        return 0
+
+
+_Batch: TypeAlias = dict[tuple[Area, bytes], bytes | None]
+
 
 @final
 class DiskWrites:
-    """What goes to disk, wake-up by wake-up.
+    """What goes to disk, wake-up by wake-up, and reads that see it at once.
 
     Args:
         store: where reads go.
@@ -86,11 +98,18 @@ class DiskWrites:
 
     def __init__(self, store: DiskStore) -> None:
         self.store: Final = store
-        self._batch: dict[tuple[Area, bytes], bytes | None] = {}
+        self._records: _Batch = {}
+        self._synced: _Batch = {}
+        self._spare: _Batch = {}
         self._callbacks: list[OnDurable] = []
-        self._sync = False
         self._ticket = 0
         self._waiting: dict[int, list[OnDurable]] = {}
+        self.synced_puts = 0
+        """Records of durability ``power`` so far: tells whether something has just written one."""
+        self.on_refused: Callable[[str, Now], None] = _ignore
+        """Told why records that nothing rests on were not written."""
+
+    # -- writing
 
     def put(
         self,
@@ -106,28 +125,95 @@ class DiskWrites:
         ``on_durable`` runs once an acknowledgement may leave: at once for ``memory`` and ``process``
         (the batch is executed before anything that is sent in this wake-up), later for ``power``.
         """
-        if durability is not Durability.MEMORY:
-            self._batch[(area, key)] = record
+        place = (area, key)
         if durability is Durability.POWER:
-            self._sync = True
+            self._records.pop(place, None)
+            self._spare.pop(place, None)
+            self._synced[place] = record
+            self.synced_puts += 1
             if on_durable is not None:
                 self._callbacks.append(on_durable)
-        elif on_durable is not None:
+            return
+        if durability is Durability.PROCESS:
+            self._synced.pop(place, None)
+            self._spare.pop(place, None)
+            self._records[place] = record
+        if on_durable is not None:
+            on_durable(now)
+
+    def put_spare(self, area: Area, key: bytes, record: bytes | None) -> None:
+        """Write or remove a record that nobody was promised; a later promise replaces it."""
+        place = (area, key)
+        self._records.pop(place, None)
+        self._synced.pop(place, None)
+        self._spare[place] = record
+
+    def when_synced(self, on_durable: OnDurable, now: Now) -> None:
+        """Call back once the ``power`` records that wait in this wake-up are on the medium."""
+        if self._synced:
+            self._callbacks.append(on_durable)
+        else:
             on_durable(now)
 
     def take(self) -> DiskWrite | None:
         """The batch of this wake-up; the driver executes it before any message of the wake-up."""
-        if not self._batch:
+        if not self._records and not self._synced and not self._spare:
             return None
         self._ticket += 1
         if self._callbacks:
             self._waiting[self._ticket] = self._callbacks
-        records = tuple((int(area), key, record) for (area, key), record in self._batch.items())
-        effect = DiskWrite(self._ticket, records, self._sync)
-        self._batch, self._callbacks, self._sync = {}, [], False
+        effect = DiskWrite(
+            self._ticket, _rows(self._records), _rows(self._synced), _rows(self._spare)
+        )
+        self._records, self._synced, self._spare, self._callbacks = {}, {}, {}, []
         return effect
 
     def on_done(self, ticket: int, now: Now) -> None:
         """The batch is on the medium."""
         for on_durable in self._waiting.pop(ticket, ()):
             on_durable(now)
+
+    # -- reading
+
+    def get(self, area: Area, key: bytes) -> bytes | None:
+        """As ``DiskStore.get``, with what this wake-up has written.
+
+        Raises:
+            DiskError: the medium could not be read.
+        """
+        place = (area, key)
+        for batch in (self._records, self._synced, self._spare):
+            if place in batch:
+                return batch[place]
+        return self.store.get(area, key)
+
+    def walk(self, area: Area, after: bytes | None, count: int) -> list[tuple[bytes, bytes]]:
+        """As ``DiskStore.walk``, with what this wake-up has written; an empty list ends the walk.
+
+        Raises:
+            DiskError: the medium could not be read.
+        """
+        while True:
+            found = self.store.walk(area, after, count)
+            last = found[-1][0] if len(found) >= count else None
+            merged: dict[bytes, bytes | None] = dict(found)
+            for batch in (self._records, self._synced, self._spare):
+                for (written_area, key), record in batch.items():
+                    if written_area is area and (after is None or key > after):
+                        merged[key] = record
+            rows = [
+                (key, record)
+                for key, record in sorted(merged.items())
+                if record is not None and (last is None or key <= last)
+            ]
+            if rows or last is None:
+                return rows[:count]
+            after = last
+
+
+def _rows(batch: _Batch) -> tuple[tuple[int, bytes, bytes | None], ...]:
+    return tuple((int(area), key, record) for (area, key), record in batch.items())
+
+
+def _ignore(_text: str, _now: Now) -> None:
+    """Nobody has asked to be told."""
