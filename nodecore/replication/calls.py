@@ -2,7 +2,9 @@
 
 A call is one message on the data lane with a stream number, one reply, and one time-out. Whatever
 happens, its callback comes exactly once: with the reply, or with a :class:`CallFailed` that says
-whether the message can have been executed. Every end is told to the link's breaker.
+whether the message can have been executed. Every end that the link or the peer brought about is told
+to the link's breaker. A suspicion is not one: it may have gossip's word alone, while it lasts
+membership keeps requests away, and when it is refuted the peer serves again at once.
 
 Stream numbers below ``STREAMS_MAX`` belong to this module; other rooms that number their own
 requests on the data lane start there.
@@ -138,7 +140,8 @@ class Calls:
         failed = CallFailed(Code.UNREACHABLE, f"{peer}: suspected to have failed", True)
         for call in [call for call in self._calls.values() if call.peer == peer]:
             if not call.settled and not call.patient:
-                self.fail(call, failed, now)
+                self._forget(call)
+                call.on_end(failed, now)
 
     def fail(self, call: _Call, failed: CallFailed, now: Now) -> None:
         """End a call without a reply."""
@@ -148,9 +151,12 @@ class Calls:
         call.on_end(failed, now)
 
     def _end(self, call: _Call, error: str, now: Now) -> None:
+        self._forget(call)
+        self._breakers.record(call.peer, call.generation, now.mono_s - call.sent_s, error, now)
+
+    def _forget(self, call: _Call) -> None:
         call.settled = True
         del self._calls[call.stream]
-        self._breakers.record(call.peer, call.generation, now.mono_s - call.sent_s, error, now)
 
     def _next_stream(self) -> int:
         while True:

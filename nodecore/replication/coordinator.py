@@ -96,6 +96,7 @@ class Coordinator:
             self.epochs.on_stale,
         )
         self.reader.filled = filled
+        self.reader.hints = self.hints
         self.reader.note_version = ports.clock.believes
         self.forwarder = Forwarder(
             self.calls, self.epochs.on_stale, ports.clock, self._hold, self.handoff.bring_up

@@ -122,6 +122,11 @@ class KeyRead:
         elif found.newer_than(self.best):
             self.best = found
 
+    def offer(self, found: Found) -> None:
+        """Something that an owner should hold and does not yet: known, and nobody's answer."""
+        if found.newer_than(self.best):
+            self.best = found
+
     @property
     def missing(self) -> int:
         """Answers still needed, as things look now."""

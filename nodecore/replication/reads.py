@@ -6,6 +6,10 @@ anywhere is a miss at once), because a write acknowledged at W has a copy on one
 go to one peer within one wake-up travel in one frame. A frame that is not answered within the
 link's 95th percentile is hedged: its keys are asked for at the next owner too.
 
+A write that this node coordinated and that an owner missed is not forgotten here: its hint, kept for
+that owner, stands for it when the owner's own answer is older. So a client finds what it has written
+through this node even when those who took the copies cannot be asked any more.
+
 With too few owners to ask, an ``available`` keyspace answers nil flagged ``degraded``; a level that
 the request named, or another keyspace, gets an error. Owners that lag behind the answer are repaired.
 
@@ -23,6 +27,7 @@ from nodecore.ids import Epoch, NodeId, Now, Version
 from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.deadlines import Deadlines
 from nodecore.replication.epochs import OnStale
+from nodecore.replication.hints import Hint, Hints
 from nodecore.replication.policy import Policy
 from nodecore.replication.read_answers import TOO_MUCH, Found, KeyRead, ReadOperation, parse_answer
 from nodecore.replication.repairs import Repairs
@@ -79,8 +84,11 @@ class Reader:
         self._deadlines = Deadlines(timers, calls.timeout_s)
         self._outbox: dict[NodeId, list[KeyRead]] = {}
         self.filled: Callable[[int], bool] = _always
-        self.note_version: Callable[[int, Now], object] = _ignore
         """Whether this node's own misses in a slot can be believed."""
+        self.note_version: Callable[[int, Now], object] = _ignore
+        """Told the versions that owners answer with."""
+        self.hints = Hints()
+        """What owners have missed of this node's writes."""
         self.routing: Routing | None = None
         self.hits = 0
         self.misses = 0
@@ -206,6 +214,9 @@ class Reader:
                     self.note_version(found.hlc, now)
                 if known:
                     read.note(peer, found)
+                    hint = self.hints.of(peer, read.key)
+                    if hint is not None:
+                        read.offer(_hinted(hint))
             self._advance(read, now)
 
     def _restart(self, batch: list[KeyRead], newer: bool, now: Now) -> None:
@@ -311,6 +322,10 @@ def _batches(reads: list[KeyRead]) -> list[list[KeyRead]]:
 
 def _found(entry: Entry) -> Found:
     return Found(entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
+
+
+def _hinted(hint: Hint) -> Found:
+    return Found(hint.kind, hint.value, hint.version.hlc, hint.version.node, hint.expires_ms)
 
 
 def _ignore(_hlc: int, _now: Now) -> None:

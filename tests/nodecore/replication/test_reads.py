@@ -1,0 +1,141 @@
+"""Reads of a node that owns nothing, against owners that answer what the test says."""
+
+from __future__ import annotations
+
+from random import Random
+
+from nodecore.ids import NodeId, Version
+from nodecore.placement.proposals import bootstrap
+from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.topology import Keyspace, RingSettings
+from nodecore.replication.calls import Calls
+from nodecore.replication.hints import Hint, Hints
+from nodecore.replication.policy import Policy
+from nodecore.replication.reads import Reader
+from nodecore.replication.repairs import Repairs
+from nodecore.requests import Done, Outcome, Read, Value
+from nodecore.resilience.breakers import LinkBreakers
+from nodecore.routing import Peers, Routing
+from nodecore.storage.eviction import make_policy
+from nodecore.storage.memory import Store
+from nodecore.table import make_table
+from nodecore.table.interface import Kind
+from nodecore.timers import Timers
+from tests.nodecore.replication.change_fakes import member, moment
+from transport.messages import Lane, Message, PeerApply, PeerRead, PeerValues
+
+NOW = moment(10.0)
+KEY = b"key"
+OWN, FAR = 5 << 16, 9 << 16
+
+
+class Bystander:
+    """A member that owns no copy of the key: whatever it answers it has asked for."""
+
+    def __init__(self) -> None:
+        members = [member(number) for number in range(1, 5)]
+        document = bootstrap("c", members, RingSettings(vnodes=8), (Keyspace(),))
+        slot_map = SlotMap.compile(document)
+        table = make_table("reference")
+        self.owners = slot_map.owners[table.slot_of(KEY)]
+        own = next(m.node_id for m in members if m.node_id not in self.owners)
+        self.sent: list[tuple[NodeId, int, Message]] = []
+        self.hints = Hints()
+        timers = Timers()
+        breakers = LinkBreakers(100.0, Random(1), lambda _event: None)
+        self.peers = Peers(own, lambda _peer: True, breakers.allows)
+        for owner in self.owners:
+            self.peers.on_link(owner, True)
+        self.calls = Calls(self._send, breakers, timers, 2.0)
+        store = Store(table, make_policy("lru", 1 << 24), 1 << 24, Random(1))
+        self.repairs = Repairs(own, store, self.calls)
+        self.reader = Reader(
+            store,
+            self.peers,
+            self.calls,
+            breakers,
+            timers,
+            self.repairs,
+            Policy(),
+            lambda _peer, _epoch, _then, _now: None,
+        )
+        self.reader.hints = self.hints
+        self.reader.routing = Routing(own, document, slot_map)
+        self.epoch = document.epoch
+        self.outcomes: list[Outcome] = []
+
+    def _send(self, peer: NodeId, _lane: Lane, stream: int, message: Message) -> None:
+        self.sent.append((peer, stream, message))
+
+    def miss(self, owner: NodeId, version: Version, value: bytes, kind: int = Kind.STRING) -> None:
+        self.hints.add(owner, Hint(KEY, kind, value, version, 0, NOW.mono_s))
+
+    def read(self, answers: dict[NodeId, list[object] | None]) -> Value | None:
+        """Read the key; owners answer these entries."""
+        assert self.reader.read(Read((KEY,)), self._on_outcome, NOW) is None
+        for _round in range(len(self.owners)):
+            self.reader.flush(NOW)
+            asked, self.sent = self.sent, []
+            for peer, stream, message in asked:
+                if isinstance(message, PeerRead):
+                    values = PeerValues(int(self.epoch), 1, [answers[peer]], 0)
+                    self.calls.on_reply(peer, stream, values, NOW)
+        outcome = self.outcomes.pop()
+        assert isinstance(outcome, Done)
+        assert isinstance(outcome.result, list)
+        found = outcome.result[0]
+        assert found is None or isinstance(found, Value)
+        return found
+
+    def _on_outcome(self, outcome: Outcome, _now: object) -> None:
+        self.outcomes.append(outcome)
+
+    def repaired(self) -> list[tuple[NodeId, object]]:
+        self.repairs.flush(self.epoch, NOW)
+        return [
+            (peer, message.entries)
+            for peer, _stream, message in self.sent
+            if isinstance(message, PeerApply)
+        ]
+
+
+def entry(hlc: int, value: bytes) -> list[object]:
+    return [Kind.STRING, value, hlc, 1, 0]
+
+
+def test_a_hint_stands_for_the_write_that_an_owner_missed() -> None:
+    node = Bystander()
+    first, second, third = node.owners
+    node.miss(first, Version(OWN, 1), b"mine")
+    node.miss(second, Version(OWN, 1), b"mine")
+    found = node.read({first: None, second: None, third: entry(OWN, b"mine")})
+    assert found is not None
+    assert found.value == b"mine"
+    assert node.repaired() == [(first, [[KEY, Kind.STRING, b"mine", OWN, 1, 0]])]
+
+
+def test_a_hint_beats_an_older_value_and_gives_way_to_a_newer_one() -> None:
+    node = Bystander()
+    first, second, third = node.owners
+    node.miss(first, Version(OWN, 1), b"mine")
+    older = node.read(dict.fromkeys((first, second, third), entry(OWN - 1, b"before")))
+    newer = node.read(dict.fromkeys((first, second, third), entry(FAR, b"after")))
+    assert older is not None
+    assert newer is not None
+    assert (older.value, newer.value) == (b"mine", b"after")
+
+
+def test_a_delete_that_an_owner_missed_is_a_miss() -> None:
+    node = Bystander()
+    node.miss(node.owners[0], Version(OWN, 1), b"", Kind.TOMBSTONE)
+    assert node.read(dict.fromkeys(node.owners, entry(OWN - 1, b"before"))) is None
+
+
+def test_hints_for_others_say_nothing_about_who_answered() -> None:
+    node = Bystander()
+    first, second, _third = node.owners
+    node.miss(second, Version(FAR, 1), b"mine")
+    found = node.read(dict.fromkeys(node.owners, entry(OWN, b"theirs")))
+    assert found is not None
+    assert found.value == b"theirs", "the first owner was not among those that missed the write"
+    assert first != second
