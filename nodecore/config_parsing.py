@@ -236,6 +236,18 @@ def _bytes(key: str, value: object) -> int:
     return int(float(match[1]) * units[match[2].lower()])
 
 
+def parse_size(name: str, text: str) -> int:
+    """A number of bytes such as ``1000``, ``64k`` or ``256MiB``.
+
+    Raises:
+        InvalidConfig: it is something else; the problem begins with ``name``.
+    """
+    try:
+        return _bytes(name, text)
+    except _ShapeError as error:
+        raise InvalidConfig([str(error)]) from None
+
+
 def _texts(key: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())

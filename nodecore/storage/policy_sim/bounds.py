@@ -1,6 +1,7 @@
 """What no policy can beat: the misses of a cache that knows the future.
 
-Objects of one size: Belady's rule, evict what is asked for again last, is exact. Objects of
+Objects of one size: Belady's rule, evict what is asked for again last, is exact for caches that store
+every miss, as this one does. Objects of
 different sizes: the exact optimum is out of reach (NP-hard), so a bound is given that is never above
 it. PFOO-L spends capacity x requests as one budget on the intervals between two requests for an
 object, cheapest first; a real cache must also fit at every moment. It measures nothing and decides

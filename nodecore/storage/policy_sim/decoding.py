@@ -8,6 +8,7 @@ and, in ``key,size`` lines, one header. They open no files and unpack no archive
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable
 from typing import Final, Protocol, final
@@ -72,7 +73,7 @@ class _Numbering:
         return self.trace
 
 
-class _Lines:
+class _Lines(ABC):
     """Splits chunks into lines and numbers them."""
 
     def __init__(self) -> None:
@@ -99,8 +100,9 @@ class _Lines:
         if line:
             self._parse(line)
 
+    @abstractmethod
     def _parse(self, line: bytes) -> None:
-        raise NotImplementedError
+        """Take one line that is not empty."""
 
     def _key(self, key: bytes) -> int:
         if len(key) > KEY_BYTES_MAX:

@@ -31,8 +31,8 @@ def test_a_small_sample_estimates_the_hit_ratio_of_the_whole() -> None:
 
 def test_sizes_count_in_a_capacity_in_bytes() -> None:
     """Of large and small objects asked for equally often, size-aware eviction keeps the small."""
-    shadows = ShadowCaches({"gdsf": POLICIES["gdsf"], "lru": CANDIDATES["lru"]}, Capacity(200_000))
-    for number in zipf(40_000, 2000, 0.7, 5):
+    shadows = ShadowCaches({"gdsf": POLICIES["gdsf"], "lru": CANDIDATES["lru"]}, Capacity(4_000_000))
+    for number in zipf(60_000, 8000, 0.7, 5):
         shadows.request(b"%d" % number, 5000 if number % 2 else 100)
     ratios = shadows.end_round()
     assert ratios["gdsf"] < 0.9 * ratios["lru"]
