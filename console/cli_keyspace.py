@@ -9,7 +9,7 @@ import typer
 
 from console.cli_cluster import Json, Name, SecretFile
 from console.cli_output import print_json, print_table, result, tell
-from console.keyspace_text import keyspace_row, setting_line, ttl_ms_of
+from console.keyspace_text import keyspace_row, plan_lines, ttl_ms_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Policies of keys by pattern: mode, copies, expiry, partitions."
@@ -128,15 +128,10 @@ def _run(
     planned: dict[str, Any] = run_command(
         lambda: keyspace_commands.preview(name, connect, verb, arguments)
     )
-    say = tell if not (preview and not json_) else result
-    if not json_ or not preview:
-        for change in planned["changes"]:
-            say(setting_line(change))
-        for effect in planned["effects"]:
-            say(f"note: {effect}")
-    if not planned["changes"]:
-        tell("nothing changes")
-    if preview or not planned["changes"]:
+    if not (json_ and preview):
+        for line in plan_lines(planned):
+            (result if preview else tell)(line)
+    if preview or planned["before"] == planned["after"]:
         if json_:
             print_json(planned)
         return

@@ -52,17 +52,23 @@ def keyspace_row(keyspace: Mapping[str, Any]) -> tuple[object, ...]:
     )
 
 
-def setting_line(change: Mapping[str, Any]) -> str:
-    """One change: ``n: 3 -> 2``; a policy that comes or goes has a side that is none."""
-    name = change["setting"]
-    return (
-        f"{_NAMES.get(name, name)}: {_shown(name, change['from'])} -> {_shown(name, change['to'])}"
-    )
+def plan_lines(planned: Mapping[str, Any]) -> list[str]:
+    """What an edit changes and entails, a line each."""
+    pattern, before, after = planned["pattern"], planned["before"], planned["after"]
+    if before == after:
+        return [f"{pattern}: nothing changes"]
+    lines: list[str] = []
+    if before is None:
+        lines.append(f"{pattern}: gets a policy of its own")
+    elif after is None:
+        lines.append(f"{pattern}: loses its policy, its keys fall to the next shorter pattern")
+    for change in planned["changes"]:
+        name, past, now = change["setting"], change["from"], change["to"]
+        lines.append(f"{_NAMES.get(name, name)}: {_shown(name, past)} -> {_shown(name, now)}")
+    return lines + [f"note: {effect}" for effect in planned["effects"]]
 
 
 def _shown(name: str, value: object) -> str:
-    if value is None:
-        return "(none)"
     if name == "ttl_ms" and isinstance(value, int):
         return ttl_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value) or "(default)"

@@ -111,7 +111,7 @@ class _Edit:
         except Refused as refused:
             return Failed(refused.code, str(refused), 1.0)
         self._report = self._compare(topology, document)
-        if preview or not self._report["changes"]:
+        if preview or self._report["before"] == self._report["after"]:
             return Done({**self._report, "epoch": int(topology.epoch), "applied": False})
         return self._propose(now)
 
@@ -142,7 +142,7 @@ class _Edit:
             "pattern": self._pattern,
             "before": None if old is None else shown(old),
             "after": None if new is None else shown(new),
-            "changes": differences(old, new),
+            "changes": differences(past, now),
             "effects": effects(past, now),
         }
 

@@ -185,4 +185,8 @@ def _counters(node: Node) -> dict[str, int]:
         "clock_refusals": node.clock.refused,
         "breakers_held_closed": node.breakers.refused_to_open,
         "repairs_skipped": coordinator.repairs.skipped,
+        "stale_reads": coordinator.reader.stale,
+        "in_minority": int(coordinator.policy.minority),
+        "partition_reads_refused": coordinator.policy.reads_refused,
+        "partition_writes_refused": coordinator.policy.writes_refused,
     }

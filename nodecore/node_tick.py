@@ -39,19 +39,22 @@ class Ticker:
         if sound != self._sound_clock:
             self._sound_clock = sound
             node.standing.refresh_gate(now)
-        node.coordinator.policy.minority = self._in_minority()
+        self._look_for_voters()
         node.standing.ready(now)
         expire_faults(node, now)
+        node.change_history.tick(node.membership.is_live, now)
         node.coordinator.tick(now)
 
-    def _in_minority(self) -> bool:
+    def _look_for_voters(self) -> None:
+        """Of the voters of both sets (in a joint document) the fewest, in proportion, that live."""
         document = self._node.chain.document
         if document is None:
-            return False
-        return any(
-            2 * sum(1 for voter in voters if self._node.is_live(voter)) <= len(voters)
+            return
+        counts = [
+            (sum(1 for voter in voters if self._node.is_live(voter)), len(voters))
             for voters in voter_sets(document)
-        )
+        ]
+        self._node.coordinator.policy.note_voters(*min(counts, key=lambda pair: pair[0] / pair[1]))
 
     def _tell_evictions(self, evicted: list[tuple[bytes, Version]]) -> None:
         """The other owners drop what this node decided to drop, up to that version."""

@@ -155,7 +155,7 @@ class KeyspacesReply(msgspec.Struct):
 
 
 class SettingReply(msgspec.Struct):
-    """One setting that an edit changes; null on a side without a policy of its own."""
+    """One setting that an edit changes for the keys of the pattern."""
 
     setting: str
     # ``from`` is a word of the language.

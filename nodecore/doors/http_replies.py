@@ -43,7 +43,6 @@ _STATUS_OF: Final[Mapping[Code, int]] = {
     Code.VALUE_TOO_LARGE: 413,
     Code.ANSWER_TOO_LARGE: 413,
     Code.OVERLOADED: 429,
-    Code.READ_ONLY: 403,
     Code.REFUSED: 403,
     Code.CHAOS_DISABLED: 403,
     Code.UNKNOWN_NODE: 404,

@@ -89,15 +89,13 @@ def inherited_by(gone: Keyspace, heir: Keyspace) -> Keyspace:
     return replace(heir, w_past=sure if sure < heir.w else 0)
 
 
-def differences(before: Keyspace | None, after: Keyspace | None) -> list[dict[str, object]]:
-    """The settings that differ, as ``{"setting", "from", "to"}``; None: no policy of its own."""
-    found: list[dict[str, object]] = []
-    for name in SETTINGS:
-        old = None if before is None else getattr(before, name)
-        new = None if after is None else getattr(after, name)
-        if old != new:
-            found.append({"setting": name, "from": old, "to": new})
-    return found
+def differences(past: Keyspace, now: Keyspace) -> list[dict[str, object]]:
+    """The settings that differ, as ``{"setting", "from", "to"}``."""
+    return [
+        {"setting": name, "from": getattr(past, name), "to": getattr(now, name)}
+        for name in SETTINGS
+        if getattr(past, name) != getattr(now, name)
+    ]
 
 
 def effects(past: Keyspace, now: Keyspace) -> list[str]:
@@ -106,10 +104,11 @@ def effects(past: Keyspace, now: Keyspace) -> list[str]:
     if past.mode != now.mode:
         found.append(f"keys written in {past.mode} mode are not visible in {now.mode} mode")
     if now.n > past.n:
-        found.append(f"each key gets {now.n - past.n} more copies, copied from its owners of today")
+        more = _copies(now.n - past.n)
+        found.append(f"each key gets {more} more, copied from its owners of today")
     if now.n < past.n:
-        text = f"each key loses {past.n - now.n} copies, dropped once the other owners have them"
-        found.append(text)
+        less = _copies(past.n - now.n)
+        found.append(f"each key loses {less}, dropped once the other owners have what is in it")
     if now.w_past:
         asked = now.n - now.w_past + 1
         found.append(f"misses go on asking {asked} owners: older writes may have fewer copies")
@@ -129,6 +128,10 @@ def raised_positions(before: Sequence[Keyspace], after: Sequence[Keyspace]) -> l
         for position in range(covering(before, pattern).n, covering(after, pattern).n):
             raised[position] = True
     return raised
+
+
+def _copies(count: int) -> str:
+    return "1 copy" if count == 1 else f"{count} copies"
 
 
 def _prefix(pattern: str) -> str:

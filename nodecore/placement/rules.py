@@ -139,7 +139,7 @@ def keyspace_problems(keyspace: Keyspace) -> list[str]:
     if not 1 <= keyspace.n <= COPIES_MAX:
         found.append(f"{name}: n {keyspace.n}: between 1 and {COPIES_MAX}")
     if not 1 <= keyspace.w <= keyspace.n or not 1 <= keyspace.r <= keyspace.n:
-        found.append(f"{name}: w {keyspace.w} and r {keyspace.r}: between 1 and n")
+        found.append(f"{name}: w {keyspace.w} and r {keyspace.r}: between 1 and n {keyspace.n}")
     if not 0 <= keyspace.w_past <= keyspace.w:
         found.append(f"{name}: w_past {keyspace.w_past}: between 0 and w")
     if keyspace.ttl_ms < 0:

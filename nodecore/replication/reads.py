@@ -93,6 +93,8 @@ class Reader:
         self.hits = 0
         self.misses = 0
         self.degraded = 0
+        self.stale = 0
+        """Values of an owner that is being refilled, or of fewer owners than R."""
         self.hedged = 0
 
     def read(self, request: Read, on_outcome: OnOutcome, now: Now) -> Outcome | None:
@@ -262,6 +264,7 @@ class Reader:
             best = read.best
             if best is not None and not best.dead(now.wall_ms):
                 read.operation.flags |= Flag.STALE
+                self.stale += 1
             elif best is None:
                 read.operation.flags |= Flag.DEGRADED
                 self.degraded += 1

@@ -22,7 +22,7 @@ from nodecore.replication.job import Claim, Job
 from nodecore.replication.reads import Reader, done_reads
 from nodecore.replication.replicator import Replicator
 from nodecore.replication.versions import HybridClock
-from nodecore.requests import Applied, Done, Failed, Outcome, Read, Unknown, Update, Value
+from nodecore.requests import Applied, Change, Done, Failed, Outcome, Read, Unknown, Update, Value
 from nodecore.routing import Peers, Route, Routing
 from nodecore.storage.memory import Store
 from nodecore.table.interface import Kind
@@ -150,9 +150,10 @@ class Updater:
         if stored is None:
             return Done(result.applied)
         expires_ms = stored.expires_ms
-        if current is None and stored.kind != Kind.TOMBSTONE and not expires_ms:
-            ttl_ms = route.keyspace.ttl_ms
-            expires_ms = now.wall_ms + ttl_ms if ttl_ms else 0
+        ttl_ms = route.keyspace.ttl_ms
+        lives_on = current is not None and not _replaces(request)
+        if ttl_ms and not expires_ms and stored.kind != Kind.TOMBSTONE and not lives_on:
+            expires_ms = now.wall_ms + ttl_ms
         version = self._clock.next(now)
         on_settled = partial(self._on_settled, result, version, on_outcome)
         job = Job(
@@ -171,6 +172,20 @@ class Updater:
         now: Now,
     ) -> None:
         on_outcome(_answer(changed, version, outcome), now)
+
+
+def _replaces(request: Update) -> bool:
+    """Whether the change puts a new value in place of what was there and names no expiry.
+
+    Such a write gets the keyspace's default time to live, as a blind write does. Changes that work on
+    a value (INCR, APPEND, SETRANGE) and KEEPTTL leave its expiry as it is, PERSIST removes it.
+    """
+    match request.change, request.arguments:
+        case Change.SET, (_, 0, *_):
+            return True
+        case Change.COMPARE_AND_SET, (_, _, _, 0):
+            return True
+    return False
 
 
 def _answer(changed: Changed, version: Version, outcome: Outcome) -> Outcome:

@@ -118,6 +118,10 @@ def _ringdeck(connection: Connection, now: NodeStatistics) -> dict[str, object]:
         "hints_queued": now.hints_queued,
         "sloppy_writes": now.sloppy_writes,
         "degraded_reads": now.degraded_reads,
+        "stale_reads": now.counters.get("stale_reads", 0),
+        "in_minority": now.counters.get("in_minority", 0),
+        "partition_reads_refused": now.counters.get("partition_reads_refused", 0),
+        "partition_writes_refused": now.counters.get("partition_writes_refused", 0),
     }
 
 

@@ -42,12 +42,12 @@ _CODE_TEXTS: Final[Mapping[Code, str]] = {
     Code.OVERFLOW: "ERR increment or decrement would overflow",
     Code.VALUE_TOO_LARGE: TOO_LONG,
     Code.OUT_OF_MEMORY: "OOM command not allowed when used memory > 'maxmemory'.",
-    Code.READ_ONLY: "READONLY You can't write against a read only replica.",
 }
 _CODE_WORDS: Final[Mapping[Code, str]] = {
     Code.NOT_READY: "LOADING",
     Code.NOT_ENOUGH_COPIES: "NOREPLICAS",
     Code.NO_QUORUM: "CLUSTERDOWN",
+    Code.READ_ONLY: "READONLY",
     Code.UNREACHABLE: "CLUSTERDOWN",
     Code.STALE_EPOCH: "TRYAGAIN",
     Code.NOT_OWNER: "TRYAGAIN",
