@@ -8,7 +8,6 @@ flush) may end later; the callback then carries the outcome. Faults need ``enabl
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,8 +16,7 @@ from nodecore.doors.session import OnOutcome
 from nodecore.effects import Stop
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
-from nodecore.limits import EVENTS_KEPT, KEY_BYTES_MAX
-from nodecore.node_changes import preview_change
+from nodecore.limits import EVENTS_KEPT
 from nodecore.node_faults import fault_add, fault_heal, fault_list, fault_remove, fault_renew
 from nodecore.node_keyspaces import (
     keyspace_delete,
@@ -27,18 +25,20 @@ from nodecore.node_keyspaces import (
     keyspace_set,
 )
 from nodecore.node_recovery import recover
-from nodecore.placement.topology import Wish
+from nodecore.node_steering import STEERING_VERBS
 from nodecore.requests import Done, Failed, Flush, Outcome
+from nodecore.verb_arguments import (
+    Arguments,
+    BadArgument,
+    key_argument,
+    number_argument,
+    text_argument,
+)
 
 if TYPE_CHECKING:
     from nodecore.node import Node
 
-Arguments: TypeAlias = Mapping[str, object]
 Verb: TypeAlias = Callable[["Node", Arguments, OnOutcome, Now], Outcome | None]
-
-
-class BadArgument(ValueError):  # noqa: N818 - the name says what it is
-    """An argument is missing or wrong; the text names it."""
 
 
 OPERATOR_VERBS: Final = frozenset({"change.recover", "keyspace.delete", "keyspace.set"})
@@ -56,36 +56,6 @@ def run_verb(
         return function(node, arguments, on_outcome, now)
     except BadArgument as error:
         return Failed(Code.BAD_REQUEST, f"{verb}: {error}")
-
-
-def text_argument(arguments: Arguments, name: str, default: str | None = None) -> str:
-    """A text argument; required without a default."""
-    value = arguments.get(name, default)
-    if not isinstance(value, str) or (default is None and not value):
-        raise BadArgument(f"{name} must be a text")
-    return value
-
-
-def number_argument(
-    arguments: Arguments, name: str, default: float, low: float, high: float
-) -> float:
-    """A number within bounds."""
-    value = arguments.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadArgument(f"{name} must be a number")
-    if not low <= value <= high:
-        raise BadArgument(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
-    return float(value)
-
-
-def key_argument(arguments: Arguments) -> bytes:
-    """``key`` as bytes or text."""
-    value = arguments.get("key")
-    if isinstance(value, str):
-        value = value.encode()
-    if not isinstance(value, bytes) or len(value) > KEY_BYTES_MAX:
-        raise BadArgument(f"key must be bytes or a text of at most {KEY_BYTES_MAX} bytes")
-    return value
 
 
 def _statistics(node: Node, _arguments: Arguments, _on: OnOutcome, now: Now) -> Outcome:
@@ -165,70 +135,10 @@ def _shutdown(node: Node, arguments: Arguments, _on: OnOutcome, _now: Now) -> Ou
     return Done({"stopping": True})
 
 
-def _preview(node: Node, arguments: Arguments, _on: OnOutcome, now: Now) -> Outcome:
-    kind = text_argument(arguments, "kind", "join")
-    node_id = text_argument(arguments, "node_id", "")
-    count = int(number_argument(arguments, "count", 1, 1, 64))
-    return preview_change(node, kind, node_id, count, now)
-
-
-def _change_add(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
-    """A node is added by starting it with ``join``: this says where it should knock."""
-    topology = node.chain.document
-    if topology is None:
-        return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
-    if topology.joint:
-        return Failed(Code.CHANGE_RUNNING, "another change is running", 1.0)
-    join = [m.addresses.native for m in topology.members if node.is_live(m.node_id)]
-    return Done({"cluster_id": topology.cluster_id, "epoch": int(topology.epoch), "join": join})
-
-
-def _change_leave(
-    node: Node, arguments: Arguments, on_outcome: OnOutcome, now: Now
-) -> Outcome | None:
-    node_id = NodeId(text_argument(arguments, "node_id", str(node.node_id)))
-    return node.topology_changes.admission.request(Wish("leave", node_id), on_outcome, now)
-
-
-def _change_remove(
-    node: Node, arguments: Arguments, on_outcome: OnOutcome, now: Now
-) -> Outcome | None:
-    wish = Wish("remove", NodeId(text_argument(arguments, "node_id")))
-    return node.topology_changes.admission.request(wish, on_outcome, now)
-
-
-def _change_cancel(
-    node: Node, _arguments: Arguments, on_outcome: OnOutcome, now: Now
-) -> Outcome | None:
-    return node.topology_changes.admission.cancel(on_outcome, now)
-
-
-def _change_status(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
-    topology = node.chain.document
-    change = topology.change if topology is not None else None
-    progress = node.topology_changes.progress()
-    return Done(
-        {
-            "state": "stable" if change is None else "joint",
-            "kind": "" if change is None else change.kind,
-            "node_id": "" if change is None else str(change.node_id),
-            "coordinator": "" if change is None else str(change.coordinator),
-            "slots_total": 0 if progress is None else progress.slots_total,
-            "slots_done": 0 if progress is None else progress.slots_done,
-            "reason": "" if progress is None else progress.reason,
-        }
-    )
-
-
 VERBS: Final[Mapping[str, Verb]] = {
+    **STEERING_VERBS,
     "breaker.force": _breaker_force,
-    "change.add": _change_add,
-    "change.cancel": _change_cancel,
-    "change.leave": _change_leave,
-    "change.preview": _preview,
     "change.recover": recover,
-    "change.remove": _change_remove,
-    "change.status": _change_status,
     "cluster.breakers": _cluster_breakers,
     "cluster.hot-keys": _cluster_hot_keys,
     "cluster.status": _cluster_status,

@@ -13,6 +13,7 @@ from random import Random
 from typing import Final
 
 from nodecore.admin import run_verb
+from nodecore.change_history import ChangeHistory
 from nodecore.cluster_figures import ClusterFigures
 from nodecore.config import NodeConfig
 from nodecore.consensus.chain import Chain, ChainPorts
@@ -37,6 +38,7 @@ from nodecore.node_ports import (
 from nodecore.node_standing import Standing
 from nodecore.node_statistics import Recorder, snapshot
 from nodecore.node_tick import Ticker
+from nodecore.peer_questions import PeerQuestions
 from nodecore.placement.hashing import node_tag
 from nodecore.placement.topology import Topology
 from nodecore.replication.coordinator import Coordinator
@@ -100,6 +102,7 @@ class Node:
         )
         self.breakers = LinkBreakers(config.slow_call_ms, Random(rng.random()), self._on_breaker)
         self.standing = Standing(self)
+        self.change_history = ChangeHistory(self.send, self.persist, persisted)
         self._compose(config, rng)
         self.chain.restore(persisted, now)
 
@@ -134,6 +137,7 @@ class Node:
             NodeId(config.replaces),
         )
         self.cluster_figures = ClusterFigures(self)
+        self.peer_questions = PeerQuestions(self.send, self.timers)
         self._ticker = Ticker(self)
         self.store.owner_decides = self.standing.decides_evictions
 
@@ -205,6 +209,7 @@ class Node:
             self.coordinator.calls.on_undelivered(effect.peer, effect.stream, now)
         elif type(effect.message) is Admin:
             self.cluster_figures.on_undelivered(effect.stream, now)
+            self.peer_questions.on_undelivered(effect.stream, now)
 
     def on_timer(self, now: Now) -> None:
         """Run what is due."""

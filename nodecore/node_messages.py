@@ -16,6 +16,7 @@ from nodecore.requests import Done, Failed, Outcome
 from transport.messages import (
     Admin,
     AdminReply,
+    ChangeStep,
     Drop,
     ErrorReply,
     Forward,
@@ -62,9 +63,15 @@ def on_control(node: Node, peer: NodeId, stream: int, message: Message, now: Now
         return
     if node.cluster_figures.on_reply(peer, stream, message, now):
         return
+    if node.peer_questions.on_reply(peer, stream, message, now):
+        return
     if node.membership.on_message(peer, message, now):
         return
     if node.chain.on_message(peer, stream, message, now):
+        return
+    if isinstance(message, ChangeStep) and node.change_history.on_step(
+        peer, message.step, message.fields
+    ):
         return
     node.topology_changes.on_message(peer, stream, message, now)
 

@@ -45,6 +45,7 @@ class Standing:
     def adopt(self, document: Topology, previous: Topology | None, now: Now) -> None:
         """A newer document is in force."""
         node = self._node
+        node.change_history.note(document, previous, self._id, now)
         slot_map = SlotMap.compile(document)
         self.routing = Routing(self._id, document, slot_map)
         own = self._id

@@ -33,6 +33,8 @@ class ChangeReason(StrEnum):
     """A node that must give its copies is neither reachable nor given up yet."""
     REPORT_MISSING = "report-missing"
     """A node that must take over slots has not said how far it is."""
+    COORDINATOR_SILENT = "coordinator-silent"
+    """Who drives the change does not answer; the first live voter takes over."""
     NO_CHANGE = "no-change"
     """Nothing is under way that could be steered."""
     NO_PROPOSAL = "no-proposal"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nodecore.ids import NodeId
 from nodecore.placement.ring import Owners, OwnerTable
@@ -88,6 +88,9 @@ class NodeShare(NamedTuple):
     copies_out: int
     keys_in: int
     bytes_in: int
+    keys_out: int
+    """Streamed to others; each copy comes from as many sources as a complete one needs."""
+    bytes_out: int
     first_share_before: float
     """Share of all slots as first owner."""
     first_share_after: float
@@ -102,7 +105,8 @@ class Preview:
     keys_moved: int
     bytes_moved: int
     seconds: float
-    """At the given rate per receiving node, all of them in parallel: the busiest decides."""
+    """At the given rate per node, all of them in parallel: the busiest, sender or receiver, decides;
+    a second for the two decisions comes on top when anything moves."""
     share_moved: float
     """Copies that move of all copies."""
     minimum_share: float
@@ -118,29 +122,43 @@ class SlotSizes(NamedTuple):
     bytes: Sequence[int]
 
 
-def preview(slot_map: SlotMap, sizes: SlotSizes, bytes_per_s: float) -> Preview:
-    """What the change of a joint document costs. ``bytes_per_s``: rate limit of one receiver, > 0."""
+DECISIONS_S: Final = 1.0
+"""A joint and a stable document, and the reports between."""
+
+
+def preview(slot_map: SlotMap, sizes: SlotSizes, bytes_per_s: float, streams: int = 1) -> Preview:
+    """What the change of a joint document costs.
+
+    Args:
+        slot_map: of the joint document.
+        sizes: what each slot holds.
+        bytes_per_s: what one node streams, > 0.
+        streams: sources of which each copy is made, see ``slot_needs.streams_needed``.
+    """
     plan = plan_of(slot_map)
     members_after = slot_map.members_next or slot_map.members
     nodes = sorted({member.node_id for member in (*slot_map.members, *members_after)})
-    copies_in = dict.fromkeys(nodes, 0)
-    keys_in = dict.fromkeys(nodes, 0)
-    bytes_in = dict.fromkeys(nodes, 0)
-    copies_out = dict.fromkeys(nodes, 0)
+    copies_in, copies_out = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
+    keys_in, bytes_in = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
+    keys_out, bytes_out = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
     for move in plan.moves:
         copies_in[move.target] += 1
         keys_in[move.target] += sizes.keys[move.slot]
         bytes_in[move.target] += sizes.bytes[move.slot]
+        for source in move.sources[:streams]:
+            keys_out[source] += sizes.keys[move.slot]
+            bytes_out[source] += sizes.bytes[move.slot]
     for _, node in plan.drops:
         copies_out[node] += 1
     before = _first_shares(slot_map.owners)
     after = before if slot_map.owners_next is None else _first_shares(slot_map.owners_next)
+    busiest = max((*bytes_in.values(), *bytes_out.values()), default=0)
     return Preview(
         slots_moved=plan.slots,
         copies_moved=len(plan.moves),
         keys_moved=sum(keys_in.values()),
         bytes_moved=sum(bytes_in.values()),
-        seconds=max(bytes_in.values(), default=0) / bytes_per_s,
+        seconds=busiest / bytes_per_s + (DECISIONS_S if plan.moves else 0.0),
         share_moved=len(plan.moves) / max(1, plan.copies_total),
         minimum_share=minimum_share(slot_map.members, members_after),
         nodes=tuple(
@@ -150,6 +168,8 @@ def preview(slot_map: SlotMap, sizes: SlotSizes, bytes_per_s: float) -> Preview:
                 copies_out[node],
                 keys_in[node],
                 bytes_in[node],
+                keys_out[node],
+                bytes_out[node],
                 before.get(node, 0.0),
                 after.get(node, 0.0),
             )

@@ -46,6 +46,8 @@ _PAGE_S: Final = 0.5
 """At a low rate pages are no larger than what it allows in so long,"""
 _PAGE_BYTES_MIN: Final = 2048
 """nor smaller than this."""
+_MEASURED_BYTES_MIN: Final = 1024 * 1024
+"""Less is over before it gets going."""
 _CHANGE: Final = "stream"
 """Cause of the pages of a change, see ``Order``."""
 
@@ -135,6 +137,9 @@ class SlotStreams:
         self._change_bytes_per_s = 0
         self._free_at_s = 0.0
         self._change_free_at_s = 0.0
+        self._measured_bytes_per_s = 0.0
+        self._busy_since_s = 0.0
+        self._busy_from_bytes = 0
         self.epoch = Epoch(0)
         """Stamped on every page."""
         self.belongs: Callable[[NodeId, int, bytes], bool] | None = None
@@ -148,6 +153,11 @@ class SlotStreams:
     def bytes_per_s(self) -> int:
         """What this node streams for a change at most."""
         return min(self._bytes_per_s, self._change_bytes_per_s or self._bytes_per_s)
+
+    @property
+    def pace_bytes_per_s(self) -> float:
+        """What to expect of the next change: as fast as the last copying went, if it may."""
+        return min(self.bytes_per_s, self._measured_bytes_per_s or self.bytes_per_s)
 
     def limit_changes(self, bytes_per_s: int) -> None:
         """What the document allows a change; 0: as this node is configured. At once in force."""
@@ -165,6 +175,8 @@ class SlotStreams:
         # Sorted by slot before by heat: equally cold slots leave in a fixed order.
         slots = sorted(dict.fromkeys(order.slots), reverse=True)
         slots.sort(key=self._ports.heat, reverse=True)
+        if not self._streams:
+            self._busy_since_s, self._busy_from_bytes = now.mono_s, self.bytes_sent
         stream = self._streams[key] = _Stream(order, slots, now.mono_s)
         self._pump(stream, now)
 
@@ -324,7 +336,15 @@ class SlotStreams:
 
     def _finish(self, stream: _Stream, now: Now) -> None:
         self._drop(stream)
+        self._measure(now)
         stream.order.on_sent(stream.report._replace(ended=True), now)
+
+    def _measure(self, now: Now) -> None:
+        """All streams have ended: how fast was it, if enough was sent to tell?"""
+        sent = self.bytes_sent - self._busy_from_bytes
+        lasted_s = now.mono_s - self._busy_since_s
+        if not self._streams and sent >= _MEASURED_BYTES_MIN and lasted_s > 0:
+            self._measured_bytes_per_s = sent / lasted_s
 
 
 def _plain(entry: SlotEntry) -> list[object]:
