@@ -157,6 +157,10 @@ class RespClient:
         self._cluster.world.after(REQUEST_TIMEOUT_S, expire)
         connection.send(encode_command(arguments))
 
+    def node(self) -> str:
+        """Whom the connection in use leads to; empty without one."""
+        return "" if self._connection is None else str(self._connection.node_id)
+
     def conditions(self) -> tuple[int, int]:
         """Of the connection in use, see there."""
         return (0, 0) if self._connection is None else self._connection.conditions
@@ -237,6 +241,7 @@ class RecordingClient:
         operation = Operation(self.client.name, kind, key, value, self._cluster.world.now_s)
         operation.connection = self.client.connection_number()
         operation.strict = self.client.level not in (b"", b"ONE")
+        operation.node = self.client.node()
         operation.conditions_begin = self.client.conditions()
         return self._history.begin(operation)
 
@@ -248,7 +253,7 @@ class RecordingClient:
             operation.text = str(reply)
         elif isinstance(reply, RespError):
             operation.text = str(reply)
-            if operation.kind == "read" or "may have been" not in operation.text:
+            if operation.kind == "read" or not is_unknown(operation.text):
                 operation.result = Result.FAIL
                 operation.end_s = self._cluster.world.now_s
         else:
@@ -257,7 +262,15 @@ class RecordingClient:
             if operation.kind == "read":
                 assert reply is None or isinstance(reply, bytes), reply
                 operation.value = reply
+            elif reply == 0:
+                # A delete that found nothing wrote nothing: there is no copy that could bind.
+                operation.strict = False
         on_end()
+
+
+def is_unknown(text: str) -> bool:
+    """Whether an error reply leaves open what happened."""
+    return text.startswith("UNKNOWN") or "may have been" in text
 
 
 @final

@@ -54,6 +54,10 @@ class SimCluster:
         self.options = options or ClusterOptions()
         self.network = Network(world, self.options.network)
         self.processes: dict[NodeId, SimProcess] = {}
+        self.on_ending: Callable[[SimProcess], None] = lambda _process: None
+        """Told of every process just before its life ends."""
+        self.may_die: Callable[[SimProcess], bool] = lambda _process: True
+        """Asked before chance alone kills a process."""
         count = self.options.nodes
         bootstrap = tuple((f"n{number}", addresses_of(number)) for number in range(1, count + 1))
         for number in range(1, count + 1):
@@ -66,9 +70,8 @@ class SimCluster:
             bind=addresses,
             advertise=addresses,
             table="reference",
-            down_grace_s=15.0,
             vnodes=32,
-            **self.options.settings,  # type: ignore[arg-type]
+            **{"down_grace_s": 15.0, **self.options.settings},  # type: ignore[arg-type]
         )
         rng = self.world.rng(f"clock:{config.node_id}")
         clock = SimClock(
@@ -78,6 +81,8 @@ class SimCluster:
         )
         disk = SimDisk(self.world.rng(f"disk:{config.node_id}"))
         process = SimProcess(self.world, self.network, config, clock, disk)
+        process.on_ending = lambda ending: self.on_ending(ending)
+        process.may_die = lambda doomed: self.may_die(doomed)
         self.processes[process.node_id] = process
         return process
 

@@ -30,13 +30,15 @@ class Operation:
 
     client: str
     kind: str
-    """``read``, ``write`` (value None: delete) or ``cas``."""
+    """``read``, ``write`` (value None: delete), ``cas`` or ``incr``."""
     key: bytes
     value: bytes | None
     """Written, or for a read what it returned."""
     begin_s: float
     expected: bytes | None = None
     """Of a ``cas``."""
+    swapped: bool | None = None
+    """Of a ``cas`` that was answered: whether the value was as expected."""
     end_s: float = FOREVER
     result: Result = Result.INFO
     sequence: int = 0
@@ -48,6 +50,8 @@ class Operation:
     """Which connection of the client carried it; a client's guarantees hold within one."""
     text: str = ""
     """Of a failure."""
+    node: str = ""
+    """Which node was asked."""
     strict: bool = False
     """Asked for at a level that binds: answered only with so many copies."""
     conditions_begin: tuple[int, int] = (0, 0)

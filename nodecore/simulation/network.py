@@ -19,14 +19,15 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol, final
+from typing import final
 
 from nodecore.ids import NodeId
+from nodecore.simulation.host import Host
 from nodecore.simulation.sites import DROPPED_LINK, LATE_DUPLICATE, STALLED_LINK, Sites
 from nodecore.simulation.world import World
 from transport.backoff import Backoff
 from transport.codec import decode, encode
-from transport.messages import Lane, Message
+from transport.messages import Accepted, Lane, Message, Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +46,6 @@ class NetworkOptions:
     control_reordering: float = 0.0
     """Probabilities for each message of the control lane."""
     reordering_s_max: float = 0.05
-
-
-class Host(Protocol):
-    """A process, as the network sees it."""
-
-    @property
-    def node_id(self) -> NodeId: ...
-    @property
-    def running(self) -> bool:
-        """Alive, even if paused."""
-
-    @property
-    def paused(self) -> bool: ...
-    def deliver(self, action: Callable[[], None]) -> None:
-        """Run ``action`` as a wake-up of this process, or when it is resumed."""
-
-    def on_link_message(self, peer: NodeId, stream: int, lane: Lane, message: Message) -> None: ...
-    def on_link_state(self, peer: NodeId, lane: Lane, up: bool, reason: str) -> None: ...
 
 
 @final
@@ -203,7 +186,10 @@ class SimLink:
     ) -> None:
         if life == self._life and self.up:
             self._network.world.note("message", peer, target.node_id, self.lane, stream, payload)
-            target.on_link_message(peer, stream, self.lane, decode(payload))
+            message = decode(payload)
+            if isinstance(message, Promise | Accepted) and not message.granted:
+                self._network.ballots_refused += 1
+            target.on_link_message(peer, stream, self.lane, message)
 
     # -- harm --------------------------------------------------------------------------------
 
@@ -269,6 +255,8 @@ class Network:
         self.flights = 0
         """Messages carried."""
         self.lost = 0
+        self.ballots_refused = 0
+        """Votes that a higher ballot had forestalled."""
         self._hosts: dict[str, Host] = {}
         self._links: dict[NodeId, dict[tuple[NodeId, Lane], SimLink]] = {}
         self._cuts: dict[tuple[NodeId, NodeId], bool] = {}
@@ -354,6 +342,11 @@ class Network:
             return "doubled"
         drawn -= options.control_duplication
         return "reordered" if drawn < options.control_reordering else "carried"
+
+    @property
+    def cuts(self) -> int:
+        """Directions that carry nothing now."""
+        return len(self._cuts)
 
     def is_cut_one_way(self, sender: NodeId, receiver: NodeId) -> bool:
         """Whether nothing gets from ``sender`` to ``receiver``."""

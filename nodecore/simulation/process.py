@@ -66,6 +66,8 @@ class SimProcess:
         """Counts changes of topology, suspicion, links and breakers, as this node sees them."""
         self.on_ending: Callable[[SimProcess], None] = lambda _process: None
         """Told just before a life ends, while its node can still be asked."""
+        self.may_die: Callable[[SimProcess], bool] = lambda _process: True
+        """Asked before chance alone kills it."""
         self._node: Node | None = None
         self._door: RespDoor | None = None
         self._inbox: deque[Callable[[], None]] = deque()
@@ -168,7 +170,7 @@ class SimProcess:
             assert rounds <= EFFECT_ROUNDS_MAX, f"{self.node_id}: effects without end"
             for effect in effects:
                 self._execute(node, effect, now)
-                if self.running and self._network.sites.fires(CRASH_AMONG_EFFECTS):
+                if self._network.sites.fires(CRASH_AMONG_EFFECTS) and self.may_die(self):
                     self.crash()
                 if not self.running:
                     return

@@ -9,6 +9,7 @@ are i modulo the number of clients: each has popular and unpopular ones.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
@@ -68,25 +69,40 @@ def sequence_of(key: bytes, value: bytes) -> int | None:
 
 @final
 class Workload:
-    """Runs until :meth:`stop`; the history is what it is for."""
+    """Runs until :meth:`stop`; the history is what it is for.
+
+    Args:
+        cluster: whose nodes.
+        history: receives every operation.
+        options: how much of what.
+        names: the nodes to ask; empty: all.
+        prefix: of the keys.
+    """
 
     def __init__(
-        self, cluster: SimCluster, history: History, options: WorkloadOptions | None = None
+        self,
+        cluster: SimCluster,
+        history: History,
+        options: WorkloadOptions | None = None,
+        *,
+        names: Sequence[str] = (),
+        prefix: bytes = b"key",
     ) -> None:
         self._cluster = cluster
         self.options = options or WorkloadOptions()
         self.history = history
-        self.keys = [b"key:%d" % number for number in range(self.options.keys)]
+        self.keys = [b"%b:%d" % (prefix, number) for number in range(self.options.keys)]
         self._sequences = dict.fromkeys(self.keys, 0)
-        self._rng = cluster.world.rng("workload")
+        self._rng = cluster.world.rng(f"workload:{prefix.decode()}")
         self._zipf = Zipf(self.options.keys, self.options.zipf, self._rng)
         self._running = False
         self._flying = 0
         self.clients: list[RecordingClient] = []
         for number in range(self.options.clients):
-            names = [] if self.options.roam else list(map(str, cluster.processes))
+            asked = [] if self.options.roam else list(names) or list(map(str, cluster.processes))
             level = self.options.levels[number % len(self.options.levels)]
-            client = RespClient(cluster, f"c{number}", names, turn=number, level=level)
+            name = f"c{number}" if prefix == b"key" else f"{prefix.decode()}-{number}"
+            client = RespClient(cluster, name, asked, turn=number, level=level)
             self.clients.append(RecordingClient(cluster, history, client))
 
     def preload(self, timeout_s: float = 20.0) -> None:
@@ -101,9 +117,13 @@ class Workload:
         for number in range(len(self.clients)):
             self._pause(number)
 
+    def pause(self) -> None:
+        """No new operations."""
+        self._running = False
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """No new operations; wait for those under way."""
-        self._running = False
+        self.pause()
         self._settle(timeout_s)
 
     def read_all(self, node: str = "", timeout_s: float = 20.0) -> None:

@@ -1,0 +1,273 @@
+"""One swarm seed: a random cluster under random load and random faults, judged at the end.
+
+Two phases (a search with faults that always heal never sees a system that can't make progress):
+
+* *Safety*: faults come and go at random while clients work on all nodes.
+* *Liveness*: a majority is picked as the core, made whole, and cut off from the rest, which stays
+  broken, possibly one way only. Every operation at the core must be answered, and every default one
+  must succeed.
+
+Then everything is mended; the owners must agree, and all reads must be explained (see ``sessions``).
+
+Source of the phases: TigerBeetle's VOPR; no code of theirs.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from nodecore.simulation.checkers import check_convergence, check_copies, check_ring
+from nodecore.simulation.cluster import SimCluster
+from nodecore.simulation.history import History, Operation, Result
+from nodecore.simulation.nemesis import Nemesis
+from nodecore.simulation.process import SimProcess
+from nodecore.simulation.sessions import Rules, check_sessions
+from nodecore.simulation.sites import Sites
+from nodecore.simulation.states import count_events, count_node, count_operations
+from nodecore.simulation.swarm_options import SwarmOptions, draw
+from nodecore.simulation.workload import Workload, WorkloadOptions
+from nodecore.simulation.world import World
+
+CONVERGENCE_S: Final = 60.0
+CORE_JUDGED_S: Final = 1.2
+"""The last part of the liveness phase: until then the core may still find out who is broken."""
+_UNANSWERED: Final = ("", "no reply in time", "connection lost")
+ANSWER_S: Final = 2.6
+"""Within this every operation at the core is answered: the nodes' own time-out and a little."""
+
+
+@dataclass(slots=True)
+class SwarmReport:
+    """How a seed ended."""
+
+    seed: int
+    options: SwarmOptions
+    violations: list[str] = field(default_factory=list)
+    inconclusive: int = 0
+    """Histories that the checker gave up on."""
+    judged: int = 0
+    """Histories that it had to judge by search."""
+    digest: str = ""
+    events: int = 0
+    virtual_s: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def reproduce(self) -> str:
+        """The command line that repeats the run."""
+        return f"python -m nodecore.simulation --seed {self.seed} --trace"
+
+
+@final
+class SwarmRun:
+    """See the module.
+
+    Args:
+        options: of the seed.
+        seed: decides the rest.
+        trace: receives every noted happening.
+    """
+
+    def __init__(
+        self, options: SwarmOptions, seed: int, trace: Callable[[str], None] | None = None
+    ) -> None:
+        self.options = options
+        self.world = World(seed, trace)
+        self.states: dict[str, int] = {}
+        self.cluster = SimCluster(self.world, options.cluster())
+        self.cluster.network.sites = Sites(self.world.rng("sites"), options.sites)
+        self.cluster.on_ending = self._on_ending
+        self.history = History()
+        self.core_history = History()
+        self.workload = Workload(self.cluster, self.history, options.workload())
+        self.nemesis = Nemesis(self.cluster, options, self.reached)
+        self.cluster.may_die = self.nemesis.may_lose_memory
+        self._harming = False
+        self._core: list[SimProcess] = []
+
+    def reached(self, state: str, count: int = 1) -> None:
+        """Note a state that the run has been in."""
+        self.states[state] = self.states.get(state, 0) + count
+
+    def _on_ending(self, process: SimProcess) -> None:
+        count_node(process, self.states)
+        if self._harming:
+            self.nemesis.on_ending(process)
+
+    # -- phases ------------------------------------------------------------------------------
+
+    def run(self) -> list[str]:
+        """Live through both phases; returns what was wrong."""
+        self.cluster.start()
+        self.workload.preload()
+        self.workload.start()
+        self.cluster.run(0.2)
+        self._safety()
+        found = self._liveness()
+        found += self._settle()
+        self._collect()
+        return found
+
+    def _safety(self) -> None:
+        self._harming = True
+        self.cluster.network.sites.armed = True
+        self.nemesis.begin()
+        self.cluster.run(self.options.safety_s)
+        self.nemesis.end()
+        self.cluster.network.sites.armed = False
+
+    def _liveness(self) -> list[str]:
+        core = self._core = self._pick_core()
+        self.world.note("phase", "liveness", *(str(process.node_id) for process in core))
+        self.nemesis.heal(core)
+        self.nemesis.break_for_good(core)
+        names = [str(process.node_id) for process in core]
+        options = WorkloadOptions(
+            clients=3,
+            keys=9,
+            interval_s=0.06,
+            levels=(b"", self.options.binding_level),
+        )
+        work = Workload(self.cluster, self.core_history, options, names=names, prefix=b"core")
+        work.start()
+        begin_s = self.world.now_s
+        self.cluster.run(self.options.liveness_s)
+        work.pause()
+        self.cluster.run(ANSWER_S)
+        return self._judge_core(begin_s + self.options.liveness_s - CORE_JUDGED_S, len(core))
+
+    def _pick_core(self) -> list[SimProcess]:
+        """A majority of the members and of the voters of every set that counts."""
+        rng = self.world.rng("core")
+        document = self.cluster.topology()
+        sets = [document.members]
+        if document.change is not None:
+            sets.append(document.change.members_next)
+        chosen: dict[str, None] = {}
+        for members in sets:
+            names = [str(member.node_id) for member in members]
+            voters = [str(member.node_id) for member in members if member.voter]
+            for group in (voters, names):
+                left = [name for name in rng.sample(group, len(group)) if name not in chosen]
+                while 2 * sum(name in chosen for name in group) <= len(group):
+                    chosen[left.pop()] = None
+        return [self.cluster.process(name) for name in sorted(chosen)]
+
+    def _judge_core(self, since_s: float, size: int) -> list[str]:
+        found: list[str] = []
+        members = len(self.cluster.members())
+        owned = min(self.options.replicas, members) > members - size
+        for operation in self.core_history:
+            if operation.begin_s < since_s:
+                continue
+            problem = ""
+            if operation.result is Result.INFO and operation.text in _UNANSWERED:
+                problem = f"was not answered ({operation.text or 'still open'})"
+            elif self.options.skewed and "clock" in operation.text:
+                # Clocks further apart than versions bear: a node is right to make none.
+                self.reached("clock-unsettled")
+            elif owned and not operation.strict and operation.result is not Result.OK:
+                problem = f"did not succeed: {operation.text}"
+            else:
+                self.reached("core-served-alone")
+            if problem:
+                found.append(f"at the healed core {_named(operation)} {problem}")
+        return found[:5]
+
+    def _settle(self) -> list[str]:
+        cluster, workload = self.cluster, self.workload
+        self.world.note("phase", "settling")
+        self.nemesis.mend()
+        cluster.wait(self._all_run, 10.0, "everybody runs")
+        self._harming = False
+        cluster.wait_stable(60.0)
+        cluster.wait(cluster.all_ready, 20.0, "every member serves")
+        workload.stop()
+        found: list[str] = []
+        keys = [*workload.keys, *self.core_keys]
+        try:
+            cluster.wait(lambda: not self._apart(keys), CONVERGENCE_S, "all owners hold the same")
+        except TimeoutError:
+            found = self._apart(keys)
+        settled_s = self.world.now_s
+        for process in cluster.running_members:
+            workload.read_all(str(process.node_id))
+        inversion_s = 0.1
+        if self.options.skewed:
+            # Clocks jump by what a peer accepts at most, beyond their skew.
+            inversion_s = 1.0 + 2.0 * self.options.skew_ms / 1000.0
+        rules = Rules(inversion_s, settled_s, self.nemesis.flushes)
+        found += check_sessions(self.history, rules)
+        found += check_sessions(self.core_history, Rules(inversion_s, flushes=self.nemesis.flushes))
+        return found + check_ring(cluster)
+
+    def _all_run(self) -> bool:
+        self.nemesis.mend()
+        return all(
+            process.running and not process.paused
+            for process in self.cluster.processes.values()
+            if process.stopped is None or process.stopped.exit_code
+        )
+
+    @property
+    def core_keys(self) -> list[bytes]:
+        """Keys that were written in the liveness phase."""
+        return list(self.core_history.by_key())
+
+    def _apart(self, keys: list[bytes]) -> list[str]:
+        return check_convergence(self.cluster, keys) + check_copies(self.cluster, keys)
+
+    def _collect(self) -> None:
+        processes = list(self.cluster.processes.values())
+        for process in self.cluster.running:
+            count_node(process, self.states)
+        count_events(processes, self.states)
+        operations = [*self.history, *self.core_history]
+        count_operations(operations, processes, self.states)
+        for name, count in self.cluster.network.sites.fired.items():
+            self.reached(name, count)
+        if self.cluster.network.ballots_refused:
+            self.reached("proposal-preempted", self.cluster.network.ballots_refused)
+        first = [f"n{number}" for number in range(1, self.options.members + 1)]
+        for name in self.cluster.members():
+            if name not in first:
+                self.reached("joined")
+        for process in processes:
+            if process.stopped is not None and process.stopped.exit_code == 0:
+                self.reached("left")
+
+
+def _named(operation: Operation) -> str:
+    return (
+        f"{operation.kind} of {operation.key.decode()} by {operation.client} at {operation.node} "
+        f"at {operation.begin_s:.4f}"
+    )
+
+
+def run_swarm(
+    seed: int,
+    trace: Callable[[str], None] | None = None,
+    options: SwarmOptions | None = None,
+) -> SwarmReport:
+    """Run a seed to its end and report; never raises for what the cluster does wrong."""
+    options = options or draw(seed)
+    report = SwarmReport(seed, options)
+    run = SwarmRun(options, seed, trace)
+    try:
+        report.violations = run.run()
+    except Exception as error:
+        frames = traceback.format_exception(error)
+        report.violations = ["".join(frames[-3:]).strip()]
+    counts = run.history.counts()
+    for result, count in run.core_history.counts().items():
+        counts[result] += count
+    report.counts = counts
+    report.digest = run.world.digest
+    report.events = run.world.events
+    report.virtual_s = run.world.now_s
+    report.states = run.states
+    return report

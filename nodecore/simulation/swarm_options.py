@@ -1,0 +1,182 @@
+"""What one swarm seed is about: a random configuration, and a random subset of the faults.
+
+A subset, because faults hide each other: a run with every fault at once never gets to where one alone
+would lead. Everything is drawn from the seed by name, so that a new field does not shift the others.
+This module draws; ``swarm`` acts.
+
+Source of the idea: Groce et al., "Swarm Testing", 2012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from random import Random
+from typing import Final
+
+from nodecore.simulation.cluster import ClusterOptions
+from nodecore.simulation.network import NetworkOptions
+from nodecore.simulation.sites import SITES
+from nodecore.simulation.workload import WorkloadOptions
+from nodecore.simulation.world import World
+
+RATES: Final[dict[str, tuple[float, float]]] = {
+    "cut-one-way": (0.1, 0.5),
+    "cut-two-ways": (0.1, 0.5),
+    "swizzle": (0.05, 0.2),
+    "pause": (0.1, 0.6),
+    "crash": (0.1, 0.4),
+    "crash-wiped": (0.05, 0.2),
+    "crash-torn": (0.05, 0.2),
+    "jump": (0.1, 0.3),
+    "join": (0.1, 0.3),
+    "leave": (0.1, 0.3),
+    "replace": (0.05, 0.2),
+    "slow": (0.1, 0.6),
+    "flush": (0.02, 0.1),
+    "age": (0.05, 0.2),
+}
+"""Faults that happen at moments: the least and greatest rate, in events each second."""
+
+QUORUMS: Final = ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 2), (3, 3, 1), (3, 1, 1))
+"""(N, W, R) of the default keyspace; the product's own default more often."""
+
+MEMBERS_MAX: Final = 6
+"""Joins stop here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmOptions:
+    """Everything that a seed decides beforehand."""
+
+    members: int
+    replicas: int
+    write_quorum: int
+    read_quorum: int
+    placement: str
+    keys: int
+    clients: int
+    interval_s: float
+    writes: float
+    deletes: float
+    filler_bytes: int
+    strong: bool
+    """Whether keys of a strong keyspace are worked on, too."""
+    rates: Mapping[str, float]
+    """Of the faults that this seed enables, in events each second."""
+    sites: Mapping[str, float]
+    """Probabilities of the sites that this seed enables."""
+    control_loss: float
+    control_duplication: float
+    control_reordering: float
+    skew_ms: float
+    drift: float
+    down_grace_s: float
+    safety_s: float
+    liveness_s: float
+
+    @property
+    def binding_level(self) -> bytes:
+        """The level at which an acknowledged write has at least W copies."""
+        return b"ALL" if self.write_quorum > self.replicas // 2 + 1 else b"QUORUM"
+
+    @property
+    def skewed(self) -> bool:
+        """Whether versions of two nodes may stand in the wrong order for a while."""
+        return self.skew_ms > 50.0 or "jump" in self.rates
+
+    def cluster(self) -> ClusterOptions:
+        """The cluster of this seed."""
+        network = NetworkOptions(
+            cut_noticed_s_min=1.0,
+            cut_noticed_s_max=6.0,
+            control_loss=self.control_loss,
+            control_duplication=self.control_duplication,
+            control_reordering=self.control_reordering,
+        )
+        settings = {
+            "replicas": self.replicas,
+            "write_quorum": self.write_quorum,
+            "read_quorum": self.read_quorum,
+            "placement": self.placement,
+            "down_grace_s": self.down_grace_s,
+        }
+        return ClusterOptions(self.members, network, self.drift, self.skew_ms, settings)
+
+    def workload(self) -> WorkloadOptions:
+        """The load of this seed: two of three clients ask for copies that bind."""
+        return WorkloadOptions(
+            clients=self.clients,
+            keys=self.keys,
+            interval_s=self.interval_s,
+            writes=self.writes,
+            deletes=self.deletes,
+            filler_bytes=self.filler_bytes,
+            levels=(self.binding_level, b"", self.binding_level),
+            roam=True,
+        )
+
+    def lines(self) -> list[str]:
+        """All of it, for a person who has a failure to explain."""
+        return [f"{field.name} = {_shown(getattr(self, field.name))}" for field in fields(self)]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {number:.3g}" for name, number in value.items()) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def draw(seed: int, *, strong: bool = False) -> SwarmOptions:
+    """The options of a seed.
+
+    Args:
+        seed: decides everything.
+        strong: whether the product serves strong keyspaces; which seeds use them is drawn.
+    """
+    world = World(seed)
+
+    def rng(name: str) -> Random:
+        return world.rng(f"swarm:{name}")
+
+    replicas, write_quorum, read_quorum = rng("quorums").choice(QUORUMS)
+    control = rng("control")
+    share = rng("share").choice((0.2, 0.4, 0.6))
+    return SwarmOptions(
+        members=rng("members").choice((3, 3, 4, 4, 5)),
+        replicas=replicas,
+        write_quorum=write_quorum,
+        read_quorum=read_quorum,
+        placement=rng("placement").choice(("ring", "ring", "even")),
+        keys=rng("keys").randint(1, 20),
+        clients=rng("clients").randint(3, 5),
+        interval_s=rng("interval").uniform(0.03, 0.08),
+        writes=rng("writes").uniform(0.1, 0.6),
+        deletes=rng("deletes").choice((0.0, 0.1, 0.3)),
+        filler_bytes=rng("filler").choice((1, 40, 40, 500, 5000)),
+        strong=strong and rng("strong").random() < 0.6,
+        rates=_rates(rng("rates"), share),
+        sites={
+            name: probability * rng(f"site:{name}").uniform(0.5, 2.0)
+            for name, probability in SITES.items()
+            if rng(f"enable:{name}").random() < 0.3
+        },
+        control_loss=control.choice((0.0, 0.0, control.uniform(0.0, 0.05))),
+        control_duplication=control.choice((0.0, 0.0, 0.05)),
+        control_reordering=control.choice((0.0, 0.0, 0.1)),
+        skew_ms=rng("skew").choice((5.0, 20.0, 125.0, 250.0)),
+        drift=rng("drift").choice((0.0, 0.0002, 0.001)),
+        down_grace_s=rng("grace").choice((1.5, 3.0, 15.0)),
+        safety_s=rng("safety").uniform(3.0, 5.0),
+        liveness_s=3.5,
+    )
+
+
+def _rates(rng: Random, share: float) -> dict[str, float]:
+    """Each fault with the same chance; no fault at all is a configuration, too."""
+    found: dict[str, float] = {}
+    for name, (low, high) in RATES.items():
+        chosen, rate = rng.random() < share, rng.uniform(low, high)
+        if chosen:
+            found[name] = rate
+    return found
