@@ -129,6 +129,19 @@ class Routing:
                     return routes[slot]
         return self.default[slot]
 
+    @property
+    def strong_prefixes(self) -> tuple[bytes, ...]:
+        """What keys of strong keyspaces begin with; not every key that does is one, see ``is_strong``."""
+        if self.default[0].keyspace.mode == "strong":
+            return (b"",)
+        return tuple(
+            prefix for prefix, routes in self._special if routes[0].keyspace.mode == "strong"
+        )
+
+    def is_strong(self, key: bytes) -> bool:
+        """Whether the key belongs to a strong keyspace."""
+        return self.route(key, 0).keyspace.mode == "strong"
+
     def group(self, keys: Sequence[bytes], slots: Sequence[int]) -> dict[Route, list[int]]:
         """Positions of the keys by route, in order of first appearance."""
         routes: Sequence[Route] = list(map(self.default.__getitem__, slots))

@@ -15,9 +15,12 @@ from typing import Final, TypeAlias, final
 from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.storage.causes import ApplyResult, Cause
 from nodecore.storage.changes import SLACK_BYTES_MAX, ChangeHook, EntryChanges
-from nodecore.storage.eviction.interface import EvictionPolicy
+from nodecore.storage.eviction.adaptive import Adaptive
+from nodecore.storage.eviction.handover import Handover
+from nodecore.storage.eviction.interface import QUEUES_PER_POLICY, EvictionPolicy
 from nodecore.storage.paging import HASH_BITS, SlotPages
 from nodecore.storage.reports import StoreStatistics, StoreTick
+from nodecore.storage.shadow_feed import ShadowFeed
 from nodecore.storage.room import EVICTIONS_PER_TICK_MAX, headroom_bytes
 from nodecore.table.interface import QUEUE_TOMBSTONES, Entry, Kind, Table
 
@@ -29,6 +32,10 @@ EntryTuple: TypeAlias = tuple[bytes, int, bytes, int, int, int]
 EXPIRED_PER_TICK_MAX: Final = 20_000
 COLLECTED_PER_TICK_MAX: Final = 10_000
 SWEPT_PER_TICK_MAX: Final = 20_000
+HANDED_OVER_PER_TICK_MAX: Final = 8192
+"""Some twenty milliseconds: a million entries change their policy in half a minute."""
+_QUEUES_APART: Final = 2 * QUEUES_PER_POLICY
+"""Numbers of queues for one policy: ``adaptive`` runs two while it switches."""
 SCANNED_PER_CALL_MAX: Final = 10_000
 """Keys that one ``scan`` looks at, however few of them are live."""
 
@@ -55,6 +62,10 @@ class Store(EntryChanges):
         self._pages = SlotPages(table)
         self._expired_before = 0
         self._gate_writes_before = table.gate_writes
+        self._queue_base = 0
+        self._feed = ShadowFeed(table, bytes_max)
+        if isinstance(policy, Adaptive):
+            policy.follow(self._feed.shadows)
 
     # -- the tick
 
@@ -67,6 +78,7 @@ class Store(EntryChanges):
         written, table.written = table.written, []
         writes_lost, table.writes_lost = table.writes_lost, 0
         self._hits_seen = 0
+        self._watch(touched)
         expiring, table.expiring = table.expiring, []
         for expires_ms, key in expiring:
             self._wheel.add(key, expires_ms)
@@ -118,19 +130,56 @@ class Store(EntryChanges):
         self.table.open_gate(self.table.generation + 1)
         self._sweep.start(self.flushed_hlc)
 
-    def set_policy(self, policy: EvictionPolicy) -> None:
-        """Change the policy; it takes the entries over in the old one's order of eviction."""
+    def set_policy(self, policy: EvictionPolicy) -> bool:
+        """Change the policy; it takes the entries over in the old one's order of eviction.
+
+        Nothing is dropped and nothing waits: ticks hand the entries over, so many at a time.
+
+        Args:
+            policy: fresh, made for this store's memory.
+
+        Returns:
+            False when an earlier change is still under way: nothing was done.
+        """
+        if self.is_changing_policy:
+            return False
         self._settle()
-        order: list[Entry] = []
-        while (entry := self.policy.victim()) is not None:
-            self.policy.on_evicted(entry)
-            self.table.assign(entry, 0)
-            order.append(entry)
+        self._queue_base ^= _QUEUES_APART
+        queues = range(self._queue_base, self._queue_base + _QUEUES_APART)
+        policy.use_queues(self._queue_base)
         policy.bind(self.table, self._rng)
-        self.policy = policy
-        for entry in order:
-            policy.on_insert(entry)
-        self._limit_inline_writes()
+        if isinstance(policy, Adaptive):
+            policy.follow(self._feed.shadows)
+        self.policy = Handover(self.policy, policy, self.table, queues)
+        self._hand_over()
+        return True
+
+    @property
+    def is_changing_policy(self) -> bool:
+        """Whether entries are still being handed over to the new policy."""
+        return isinstance(self.policy, Handover)
+
+    @property
+    def ruling_policy(self) -> str:
+        """The policy that orders the entries: under ``adaptive`` the one that it has chosen."""
+        policy = self.policy.new if isinstance(self.policy, Handover) else self.policy
+        return policy.ruling if isinstance(policy, Adaptive) else policy.name
+
+    def _hand_over(self) -> None:
+        policy = self.policy
+        if isinstance(policy, Adaptive):
+            policy.advance(HANDED_OVER_PER_TICK_MAX)
+        elif isinstance(policy, Handover) and policy.step(HANDED_OVER_PER_TICK_MAX):
+            self.policy = policy.new
+            self._limit_inline_writes()
+
+    def _watch(self, touched: list[bytes]) -> None:
+        """Show the tick's requests to the shadow caches, and let ``adaptive`` choose by them."""
+        ratios = self._feed.feed(self._arrived, touched, self.owner_decides)
+        self._arrived.clear()
+        if ratios is not None and isinstance(self.policy, Adaptive):
+            self.policy.choose(ratios)
+        self._hand_over()
 
     def set_bytes_max(self, bytes_max: int) -> None:
         """Change the memory limit; ticks and writes shrink to it."""
@@ -241,6 +290,10 @@ class Store(EntryChanges):
             expiring_keys=len(self._wheel),
             partial_slots=len(self.partial_slots),
             policy=self.policy.name,
+            ruling_policy=self.ruling_policy,
+            is_changing_policy=self.is_changing_policy,
+            shadows=self._feed.estimates(),
+            shadow_samples_skipped=self._feed.skipped,
             evictions=dict(self.evictions),
             counters=dict(self.counters),
         )

@@ -52,6 +52,8 @@ from transport.messages.data import (
     PeerValues,
     PeerWrite,
     PeerWritten,
+    StrongAsk,
+    StrongTold,
 )
 from transport.messages.link import (
     Challenge,
@@ -109,6 +111,8 @@ __all__ = [
     "Refuse",
     "Role",
     "StatisticsReport",
+    "StrongAsk",
+    "StrongTold",
     "Subscribe",
     "TopologyDocument",
     "TopologyFetch",

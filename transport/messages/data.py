@@ -98,3 +98,37 @@ class Drop(Message):
     TYPE: ClassVar[int] = 57
     epoch: int
     entries: object
+
+
+@dataclass(frozen=True, slots=True)
+class StrongAsk(Message):
+    """Questions to the acceptors of strong keys, one row for each; the sender is the proposer."""
+
+    TYPE: ClassVar[int] = 58
+    epoch: int
+    kinds: bytes
+    """One byte for each row: 0 look, 1 prepare, 2 accept, 3 collect."""
+    keys: object
+    """List of bytes."""
+    counters: object
+    """List of ballot counters; 0 for a look."""
+    records: object
+    """Prepare: [counter, proposer] of the value that the proposer has already; accept: the record
+    ``nodecore.strong.record``; else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrongTold(Message):
+    """Answer to StrongAsk, row by row."""
+
+    TYPE: ClassVar[int] = 59
+    epoch: int
+    incarnation: int
+    codes: object
+    """0 granted, -1 a higher promise stands in the way, else the Code of a refusal."""
+    promised: object
+    """List of [counter, proposer]."""
+    accepted: object
+    """List of [counter, proposer] of the accepted values."""
+    records: object
+    """Accepted values of granted prepares, None where the proposer has it already."""

@@ -14,7 +14,7 @@ from transport.messages.control import (
     Promise,
     TopologyDocument,
 )
-from transport.messages.data import Forwarded, PeerValues, PeerWritten
+from transport.messages.data import Forwarded, PeerValues, PeerWritten, StrongTold
 from transport.messages.link import ErrorReply
 
 REPLIES: Final[frozenset[type[Message]]] = frozenset(
@@ -29,6 +29,7 @@ REPLIES: Final[frozenset[type[Message]]] = frozenset(
         PeerValues,
         PeerWritten,
         Promise,
+        StrongTold,
         TopologyDocument,
     }
 )

@@ -1,0 +1,1 @@
+"""Strong keys: one CASPaxos register for each key, linearizable whatever fails."""
