@@ -301,8 +301,9 @@ _BY_TYPE: Final[dict[str, _Reader]] = {
     "tuple[str, ...]": _texts,
     "dict[str, str]": _pairs,
 }
+_SIZES: Final = ("maxmemory_bytes", "disk_bytes_max")
 _READERS: Final[dict[str, _Reader]] = {
-    entry.name: _bytes if entry.name == "maxmemory_bytes" else _BY_TYPE[str(entry.type)]
+    entry.name: _bytes if entry.name in _SIZES else _BY_TYPE[str(entry.type)]
     for entry in fields(NodeConfig)
 }
 _REQUIRED: Final = ("node_id",)

@@ -49,6 +49,8 @@ _RANGES: Final = {
     "vnodes": (1, VNODES_MAX),
     "replicas": (1, REPLICAS_MAX),
     "maxmemory_bytes": (MAXMEMORY_BYTES_MIN, 1 << 46),
+    "disk_bytes_max": (0, 1 << 46),
+    "scrub_bytes_per_s": (0, 1 << 40),
     "down_grace_s": (1.0, 86_400.0),
     "migration_bytes_per_s": (1024, 1 << 40),
     "operation_timeout_s": (0.05, 60.0),

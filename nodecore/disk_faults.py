@@ -1,11 +1,12 @@
 """What the faults on a node's disk do to the next record that it writes.
 
-``eio`` fails a share of the writes and ``enospc`` all of them; a node whose record was not written
-stops, because it can't keep its promises. ``slow_fsync`` makes each write wait for its disk, and the
-node with it, as a slow disk would. Records are read only when a process starts, and no fault outlives
-a process: ``bitflip`` has nothing to act on in a node without a disk tier and is refused.
+``eio`` fails a share of the writes, and of the reads of cached records; ``enospc`` fails all writes. A
+node whose promised record was not written stops, because it can't keep its promises; a cache that
+can't write back goes on without. ``slow_fsync`` makes each flush wait for its disk. ``bitflip``
+damages a share of the cached records that are read, as a failing medium would: the small records of a
+node are read only when a process starts, and no fault outlives a process.
 
-This module decides; the record store in ``runtime`` fails or waits.
+This module decides; the record store and the disk in ``runtime`` fail or wait.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from random import Random
 from typing import Final, final
 
 from nodecore.config import NodeConfig
+from nodecore.storage.disk import DiskError
 from transport.faults import KINDS, FaultBoard, FaultSpec
 
 SLOW_FSYNC_MS_MAX: Final = 2_000
@@ -67,6 +69,27 @@ class DiskFaults:
                 delay_ms += fault.spec["delay"]
         return DiskVerdict(min(delay_ms, SLOW_FSYNC_MS_MAX) / 1000) if delay_ms else UNDISTURBED
 
+    def on_read(self, record: bytes) -> bytes:
+        """What a cached record turns into on its way from the medium.
+
+        Raises:
+            DiskError: it can't be read.
+        """
+        if not len(self._board) or not record:
+            return record
+        for fault in self._board.at("disk"):
+            kind = fault.spec.kind
+            if kind == "eio" and self._rng.random() < fault.spec["rate"]:
+                fault.hits += 1
+                raise DiskError(f"can't read a record: input/output error ({fault.fault_id})")
+            if kind == "bitflip" and self._rng.random() < fault.spec["rate"]:
+                fault.hits += 1
+                damaged = bytearray(record)
+                position = self._rng.randrange(8 * len(damaged))
+                damaged[position >> 3] ^= 1 << (position & 7)
+                record = bytes(damaged)
+        return record
+
 
 def disk_fault_problem(spec: FaultSpec, config: NodeConfig) -> str:
     """Why this node can't take a fault on its disk; empty when it can, or when it is another fault."""
@@ -74,8 +97,6 @@ def disk_fault_problem(spec: FaultSpec, config: NodeConfig) -> str:
         return ""
     if not config.data_dir:
         return f"{spec.kind}: this node keeps nothing on disk (it has no data_dir)"
-    if spec.kind == "bitflip":
-        return "bitflip: this node has no disk tier, and reads its records only when it starts"
     if spec.kind == "slow_fsync" and spec["delay"] > SLOW_FSYNC_MS_MAX:
         return f"slow_fsync: delay must be at most {SLOW_FSYNC_MS_MAX} ms: the node waits with it"
     return ""

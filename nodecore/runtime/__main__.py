@@ -25,9 +25,12 @@ from nodecore.node import Node
 from nodecore.runtime.clock import read_now
 from nodecore.runtime.config_file import parse_arguments, read_config
 from nodecore.runtime.credentials import NodeIdentity, read_secret
+from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.driver import Driver
 from nodecore.runtime.logs import set_up_logging
+from nodecore.runtime.node_disk import NodeDisk
 from nodecore.runtime.persistence import CorruptRecord, RecordStore
+from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.memory import Store
 from nodecore.table import make_table
@@ -53,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     log = set_up_logging(config.node_id, config.log_level, config.log_file)
     try:
         return run_node(config, secret, log)
-    except (OSError, CorruptRecord) as error:
+    except ForeignDiskError as error:
+        log.error("%s", error)
+        print(f"{config.node_id}: {error}", file=sys.stderr)
+        return 2
+    except (OSError, CorruptRecord, DiskError) as error:
         log.error("%s", error)
         print(f"{config.node_id}: {error}", file=sys.stderr)
         return 1
@@ -63,21 +70,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_node(config: NodeConfig, secret: bytes | None, log: logging.Logger) -> int:
-    """Build the node from its rooms and drive it."""
-    rng = random.Random(int.from_bytes(os.urandom(16), "big"))
+    """Build the node from its rooms and drive it.
+
+    Raises:
+        OSError: an address can't be bound, or a folder can't be used.
+        CorruptRecord: a small record is damaged.
+        DiskError: the records can't be opened, or belong to others.
+    """
     records = RecordStore(config.data_dir)
     persisted = {name: unpack_plain(payload) for name, payload in records.load().items()}
-    table = make_table(config.table)
-    policy = make_policy(config.eviction, config.maxmemory_bytes)
-    store = Store(table, policy, config.maxmemory_bytes, random.Random(rng.random()))
-    node = Node(config, store, rng, read_now(), persisted)
-    identity = NodeIdentity(NodeId(config.node_id), node.cluster_id, node.incarnation, secret)
-    driver = Driver(node, identity, records, random.Random(rng.random()), log)
+    disk = NodeDisk(config.data_dir, config.disk_bytes_max) if config.data_dir else None
+    try:
+        rng = random.Random(int.from_bytes(os.urandom(16), "big"))
+        table = make_table(config.table)
+        policy = make_policy(config.eviction, config.maxmemory_bytes)
+        store = Store(table, policy, config.maxmemory_bytes, random.Random(rng.random()))
+        node = Node(config, store, rng, read_now(), persisted, disk)
+        if disk is not None:
+            disk.claim(node.cluster_id)
+        identity = NodeIdentity(NodeId(config.node_id), node.cluster_id, node.incarnation, secret)
+        driver = Driver(node, identity, records, random.Random(rng.random()), log, disk)
+        return _drive(driver, log)
+    finally:
+        if disk is not None:
+            disk.close()
+
+
+def _drive(driver: Driver, log: logging.Logger) -> int:
+    node = driver.node
+    config = node.config
     driver.listen(config.bind.native, config.bind.resp, config.bind.http)
     driver.on_ready = lambda: _write_ready_file(config)
-    log.info(
-        "started: pid %d, table %s", os.getpid(), "compiled" if table.compiled else "reference"
-    )
+    kind = "compiled" if node.table.compiled else "reference"
+    log.info("started: pid %d, table %s", os.getpid(), kind)
     trio.run(_serve, driver)
     assert driver.stop is not None
     log.info("stopped: %s", driver.stop.reason)

@@ -29,9 +29,11 @@ from nodecore.node import Node
 from nodecore.runtime.clock import read_now
 from nodecore.runtime.credentials import NodeIdentity
 from nodecore.runtime.data_plane import Clients, Connect
+from nodecore.runtime.disk_driver import DiskDriver
 from nodecore.runtime.faulted import PipeClock
 from nodecore.runtime.metrics import render
 from nodecore.runtime.native_door import NATIVE_FULL, NativeDoor
+from nodecore.runtime.node_disk import NodeDisk
 from nodecore.runtime.peer_links import PeerLinks
 from nodecore.runtime.persistence import RecordStore
 from nodecore.runtime.process import read_process
@@ -69,6 +71,7 @@ class Driver:
         records: RecordStore,
         rng: random.Random,
         log: logging.Logger,
+        disk: NodeDisk | None = None,
     ) -> None:
         self.node = node
         self.node_id: NodeId = identity.node_id
@@ -77,7 +80,9 @@ class Driver:
         self.clock = PipeClock(node.fault_board, rng.getrandbits(64))
         self.identity = identity
         self._records = records
-        records.on_write = DiskFaults(node.fault_board, random.Random(rng.random())).on_write
+        faults = DiskFaults(node.fault_board, random.Random(rng.random()))
+        records.on_write = faults.on_write
+        self._disk = DiskDriver(node, disk, faults, self.poller.wake)
         self._log = log
         self.clients = Clients(identity.node_id, node.table, self.clock, self.now)
         self.links = PeerLinks(
@@ -210,10 +215,15 @@ class Driver:
             self._links_due_s = self._next_link_due_s()
         if started_s >= self._due_s or started_s >= self._links_due_s:
             self._on_deadlines()
+        self._disk.turn(self.now)
         node.end_of_turn(self.now)
         while effects := node.take_effects():
             for effect in effects:
                 self._execute(effect)
+                if self._disk.stop is not None:
+                    # What was to be acknowledged is not on disk: nothing leaves any more.
+                    self.stop = self._disk.stop
+                    return
             node.end_of_turn(self.now)
         self.links.flush()
         self.native.flush()
@@ -287,11 +297,12 @@ class Driver:
         elif isinstance(effect, Persist):
             self._persist(effect)
         elif isinstance(effect, DiskWrite):
-            self.node.on_disk_done(effect.ticket, self.now)
+            self._disk.write(effect, self.now)
         elif isinstance(effect, Emit):
             self._log.log(_LEVELS[effect.severity], "%s: %s", effect.kind, effect.text)
         elif isinstance(effect, SetPeers):
             if self.node.cluster_id:
+                self._disk.claim(self.node.cluster_id)
                 self.identity.cluster_id = self.node.cluster_id
             self.identity.incarnation = self.node.incarnation
             self.links.set_peers(dict(effect.addresses))
@@ -311,6 +322,9 @@ class Driver:
         assert self.stop is not None
         self._log.info("stopping: %s", self.stop.reason)
         self.poller.stop_listening()
+        if self._disk.stop is not None:
+            self.poller.close()
+            return
         self.clients.finish("the node stops")
         self.links.close()
         self.node.close()

@@ -1,0 +1,255 @@
+"""The disk of a node: two LMDB environments behind the interface of the pure core.
+
+What must survive a loss of power is in ``power``, flushed by a thread of its own; everything else is
+in ``process``, committed once per wake-up without fsync. A removal goes to both, and each record
+carries a serial number: should a change of durability be cut short, the later one of two records is
+the record. Failures become ``DiskError``; injected faults act here. Records are opaque.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from struct import Struct
+from typing import Final, final
+
+import xxhash
+
+from nodecore.disk_faults import UNDISTURBED, DiskVerdict
+from nodecore.effects import DiskWrite
+from nodecore.runtime.disk_store import ACCIDENTS, Environment, Row
+from nodecore.runtime.disk_writer import Writer
+from nodecore.storage.disk import Area, DiskError
+
+MAP_SPARE_BYTES: Final = 256 << 20
+"""Address space beyond ``bytes_max``: half-filled pages, and what is promised beyond the limit. The
+file itself grows with what it holds."""
+_LONG_KEY: Final = 480
+"""LMDB takes keys of 511 bytes; of longer ones it gets the beginning and a digest."""
+SERIAL: Final = Struct(">QI")
+
+
+@final
+class NodeDisk:
+    """See the module. Opened at once, closed by :meth:`close`.
+
+    Args:
+        data_dir: folder of the node.
+        bytes_max: for records of the cache area, see ``NodeConfig.disk_bytes_max``.
+
+    Raises:
+        ForeignDiskError: written by another version.
+        DiskError: it can't be opened.
+    """
+
+    def __init__(self, data_dir: str, bytes_max: int) -> None:
+        self.on_write: Callable[[], DiskVerdict] = lambda: UNDISTURBED
+        """Asked before each commit what injected faults do to it."""
+        self.on_read: Callable[[bytes], bytes] = _unchanged
+        """Passes every record of the cache area that is read.
+
+        Raises:
+            DiskError: an injected fault refuses the read.
+        """
+        self.notices: list[str] = []
+        """What a person should know about opening."""
+        self.commits = 0
+        self.commit_s = 0.0
+        folder = Path(data_dir) / "records"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            limit = 2 * bytes_max + MAP_SPARE_BYTES
+            self._process = Environment(folder / "process", limit, "process", self.notices)
+            self._power = Environment(folder / "power", limit, "power", self.notices)
+            self._serial = max(self._process.serial, self._power.serial)
+            self._writer = Writer(self._power)
+        except ACCIDENTS as error:
+            raise DiskError(f"can't open the records under {folder}: {error}") from error
+
+    def claim(self, cluster_id: str) -> None:
+        """These records belong to that cluster from now on.
+
+        Raises:
+            ForeignDiskError: they belong to another one.
+            DiskError: the mark can't be written.
+        """
+        if cluster_id:
+            for environment in (self._process, self._power):
+                environment.claim(cluster_id)
+
+    # -- reading
+
+    def get(self, area: Area, key: bytes) -> bytes | None:
+        """See ``DiskStore``."""
+        place = _place(key)
+        try:
+            found = self._process.get(area, place)
+            if self._power.entries or self._writer.waiting:
+                flying = self._writer.flying(area, place)
+                other = self._power.get(area, place) if flying is None else flying
+                found = _later(found, other)
+        except ACCIDENTS as error:
+            raise DiskError(f"can't read a record: {error}") from error
+        return self._open(area, found)
+
+    def _open(self, area: Area, stored: bytes | None) -> bytes | None:
+        if stored is None or len(stored) < SERIAL.size:
+            return None
+        _serial, tail = SERIAL.unpack_from(stored)
+        record = stored[SERIAL.size + tail :]
+        if not record:
+            return None
+        return self.on_read(record) if area is Area.CACHE else record
+
+    def walk(self, area: Area, after: bytes | None, count: int) -> list[tuple[bytes, bytes]]:
+        """See ``DiskStore``."""
+        start = None if after is None else _place(after)
+        try:
+            rows = dict(self._process.walk(area, start, count))
+            last = max(rows) if len(rows) >= count else None
+            if self._power.entries or self._writer.waiting:
+                others = self._power.walk(area, start, count)
+                if len(others) >= count:
+                    last = others[-1][0] if last is None else min(last, others[-1][0])
+                # What is on its way is later than what has landed in the same environment.
+                for place, stored in dict(others + self._writer.all_flying(area)).items():
+                    if start is None or place > start:
+                        later = _later(rows.get(place), stored)
+                        assert later is not None
+                        rows[place] = later
+        except ACCIDENTS as error:
+            raise DiskError(f"can't read records: {error}") from error
+        found: list[tuple[bytes, bytes]] = []
+        for place in sorted(rows):
+            if (last is not None and place > last) or len(found) >= count:
+                break
+            record = self._open(area, rows[place])
+            if record is not None:
+                found.append((_key(place, rows[place]), record))
+        if not found and last is not None:
+            # Nothing but removals under way: what follows them begins behind the last one.
+            return self.walk(area, _key(last, rows.get(last, b"")), count)
+        return found
+
+    def used_bytes(self, area: Area) -> int:
+        """See ``DiskStore``."""
+        return self._process.used_bytes(area) + self._power.used_bytes(area)
+
+    # -- writing
+
+    def write(self, effect: DiskWrite) -> str:
+        """Execute an effect, all but the fsync; returns why its spare records were refused, or "".
+
+        Raises:
+            DiskError: promised records could not be written.
+        """
+        verdict = self.on_write()
+        started_s = time.monotonic()
+        refused = ""
+        try:
+            refused = self._write_now(effect, verdict)
+        except ACCIDENTS as error:
+            raise DiskError(f"can't write records: {error}") from error
+        if effect.synced:
+            if verdict.error:
+                raise DiskError(f"can't write records: {verdict.text}")
+            rows = [self._stored(row) for row in effect.synced]
+            self._writer.add(effect.ticket, rows, verdict.delay_s)
+        self.commits += 1
+        self.commit_s += time.monotonic() - started_s
+        return refused
+
+    def _write_now(self, effect: DiskWrite, verdict: DiskVerdict) -> str:
+        if verdict.error:
+            if effect.records:
+                raise OSError(verdict.error, verdict.text)
+            return verdict.text if effect.spare else ""
+        promised = [self._stored(row) for row in effect.records]
+        spare = [self._stored(row) for row in effect.spare]
+        refused = ""
+        if spare:
+            try:
+                self._process.commit(promised + spare)
+            except ACCIDENTS as error:
+                refused = str(error)
+                if promised:
+                    self._process.commit(promised)
+        elif promised:
+            self._process.commit(promised)
+        if self._power.entries or self._writer.waiting:
+            # Whoever was kept in the other environment must not come back from there.
+            stale = [
+                (area, place, None)
+                for area, place, _stored in promised + spare
+                if self._power.has(area, place) or self._writer.flying(area, place) is not None
+            ]
+            if stale:
+                self._writer.add(0, list(stale), 0.0)
+        return refused
+
+    def _stored(self, row: tuple[int, bytes, bytes | None]) -> Row:
+        area, key, record = row
+        place = _place(key)
+        if record is None:
+            return area, place, None
+        self._serial += 1
+        self._process.reserve(self._serial)
+        tail = b"" if place == key else key
+        return area, place, SERIAL.pack(self._serial, len(tail)) + tail + record
+
+    def on_finished(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called, from another thread, when :meth:`take_done` has something to say."""
+        self._writer.wake = wake
+
+    @property
+    def flushing(self) -> bool:
+        """Whether :meth:`take_done` has, or is going to have, something to say."""
+        return self._writer.active
+
+    def take_done(self) -> list[int]:
+        """Tickets whose records are on the medium since the last call.
+
+        Raises:
+            DiskError: an fsync or a commit has failed; nothing that waited for it is safe.
+        """
+        tickets, landed = self._writer.take_done()
+        if landed:
+            try:
+                self._process.forget_older(landed)
+            except ACCIDENTS as error:
+                raise DiskError(f"can't write records: {error}") from error
+        return tickets
+
+    def review(self) -> None:
+        """Give memory back that only maps pages of the file; cheap, about once a second."""
+        self._process.remap()
+
+    def close(self) -> None:
+        """Flush everything and mark the end as clean."""
+        self._writer.close()
+        for environment in (self._process, self._power):
+            environment.close()
+
+
+def _unchanged(record: bytes) -> bytes:
+    return record
+
+
+def _place(key: bytes) -> bytes:
+    if len(key) <= _LONG_KEY:
+        return key
+    return key[:_LONG_KEY] + xxhash.xxh3_128_digest(key)
+
+
+def _key(place: bytes, stored: bytes) -> bytes:
+    if len(place) <= _LONG_KEY or len(stored) < SERIAL.size:
+        return place
+    _serial, tail = SERIAL.unpack_from(stored)
+    return stored[SERIAL.size : SERIAL.size + tail]
+
+
+def _later(one: bytes | None, other: bytes | None) -> bytes | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other, key=lambda stored: stored[:8])

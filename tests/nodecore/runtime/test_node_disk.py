@@ -1,0 +1,250 @@
+"""Records on a real disk: what survives what, who may open them, and what damage does."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nodecore.disk_faults import DiskVerdict
+from nodecore.effects import DiskRecords, DiskWrite
+from nodecore.runtime import disk_store
+from nodecore.runtime.disk_check import survives
+from nodecore.runtime.disk_store import ForeignDiskError
+from nodecore.runtime.node_disk import NodeDisk
+from nodecore.storage.disk import Area, DiskError
+
+CACHE, STRONG = int(Area.CACHE), int(Area.STRONG)
+MIB = 1 << 20
+
+
+def write(
+    disk: NodeDisk,
+    *,
+    records: DiskRecords = (),
+    synced: DiskRecords = (),
+    spare: DiskRecords = (),
+    ticket: int = 1,
+) -> str:
+    return disk.write(DiskWrite(ticket, records, synced, spare))
+
+
+def flushed(disk: NodeDisk, landed: threading.Event) -> list[int]:
+    """Tickets of the next flush."""
+    assert landed.wait(20.0)
+    landed.clear()
+    return disk.take_done()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[NodeDisk]:
+    opened = NodeDisk(str(tmp_path), MIB)
+    yield opened
+    opened.close()
+
+
+def test_records_are_read_back_and_removed(disk: NodeDisk) -> None:
+    write(disk, records=((CACHE, b"a", b"1"), (STRONG, b"a", b"2")), spare=((CACHE, b"b", b"3"),))
+    assert disk.get(Area.CACHE, b"a") == b"1"
+    assert disk.get(Area.STRONG, b"a") == b"2"
+    assert disk.walk(Area.CACHE, None, 10) == [(b"a", b"1"), (b"b", b"3")]
+    assert disk.walk(Area.CACHE, b"a", 10) == [(b"b", b"3")]
+    write(disk, records=((CACHE, b"a", None),))
+    assert disk.get(Area.CACHE, b"a") is None
+    assert disk.get(Area.STRONG, b"a") == b"2"
+    assert disk.used_bytes(Area.CACHE) > 0
+
+
+def test_flushed_records_are_readable_at_once_and_reported_once_flushed(disk: NodeDisk) -> None:
+    landed = threading.Event()
+    disk.on_finished(landed.set)
+    write(disk, synced=((CACHE, b"k", b"v"),), ticket=7)
+    assert disk.get(Area.CACHE, b"k") == b"v"
+    assert disk.walk(Area.CACHE, None, 5) == [(b"k", b"v")]
+    assert flushed(disk, landed) == [7]
+    assert disk.get(Area.CACHE, b"k") == b"v"
+    write(disk, synced=((CACHE, b"k", None),), ticket=8)
+    assert disk.get(Area.CACHE, b"k") is None
+    assert disk.walk(Area.CACHE, None, 5) == []
+    assert flushed(disk, landed) == [8]
+    assert disk.get(Area.CACHE, b"k") is None
+
+
+def test_a_change_of_durability_leaves_the_later_record(disk: NodeDisk) -> None:
+    landed = threading.Event()
+    disk.on_finished(landed.set)
+    write(disk, records=((CACHE, b"k", b"old"),))
+    write(disk, synced=((CACHE, b"k", b"new"),))
+    assert disk.get(Area.CACHE, b"k") == b"new"
+    flushed(disk, landed)
+    assert disk.get(Area.CACHE, b"k") == b"new"
+    write(disk, records=((CACHE, b"k", b"newest"),))
+    assert disk.get(Area.CACHE, b"k") == b"newest"
+    flushed(disk, landed)
+    assert disk.walk(Area.CACHE, None, 5) == [(b"k", b"newest")]
+    write(disk, records=((CACHE, b"k", None),))
+    assert disk.get(Area.CACHE, b"k") is None
+
+
+def test_keys_longer_than_lmdb_takes_keep_their_names(disk: NodeDisk) -> None:
+    rng = random.Random(3)
+    keys = sorted(b"p" * 490 + rng.randbytes(rng.randrange(40)) for _ in range(20))
+    write(disk, spare=tuple((CACHE, key, b"v:" + key) for key in keys))
+    assert all(disk.get(Area.CACHE, key) == b"v:" + key for key in keys)
+    seen: list[bytes] = []
+    after: bytes | None = None
+    while rows := disk.walk(Area.CACHE, after, 3):
+        seen += [key for key, _record in rows]
+        after = rows[-1][0]
+    assert sorted(seen) == keys
+
+
+def test_a_clean_end_and_a_new_beginning(tmp_path: Path) -> None:
+    disk = NodeDisk(str(tmp_path), MIB)
+    disk.claim("red")
+    write(disk, records=((CACHE, b"a", b"1"),), synced=((CACHE, b"b", b"2"),))
+    disk.close()
+    again = NodeDisk(str(tmp_path), MIB)
+    again.claim("red")
+    assert again.walk(Area.CACHE, None, 5) == [(b"a", b"1"), (b"b", b"2")]
+    assert again.notices == []
+    again.close()
+
+
+def test_records_of_another_cluster_are_refused(tmp_path: Path) -> None:
+    disk = NodeDisk(str(tmp_path), MIB)
+    disk.claim("red")
+    disk.claim("")
+    with pytest.raises(ForeignDiskError, match=r"cluster 'red'.*'blue'"):
+        disk.claim("blue")
+    disk.close()
+
+
+def test_records_of_another_version_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    NodeDisk(str(tmp_path), MIB).close()
+    monkeypatch.setattr(disk_store, "FORMAT", b"2")
+    with pytest.raises(ForeignDiskError, match="format 1, this program knows 2"):
+        NodeDisk(str(tmp_path), MIB)
+
+
+def _write_and_die(folder: str) -> None:
+    disk = NodeDisk(folder, MIB)
+    for number in range(200):
+        write(disk, records=((CACHE, b"%d" % number, b"v" * 100),))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die(folder: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(
+        target=_write_and_die, args=(str(folder),)
+    )
+    process.start()
+    process.join(30.0)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
+    _die(tmp_path)
+    disk = NodeDisk(str(tmp_path), MIB)
+    assert len(disk.walk(Area.CACHE, None, 1_000)) == 200
+    assert disk.notices == []
+    disk.close()
+
+
+def test_unflushed_records_are_set_aside_when_the_machine_went_down(tmp_path: Path) -> None:
+    _die(tmp_path)
+    (tmp_path / "records" / "process" / "life").write_text("open another-boot")
+    disk = NodeDisk(str(tmp_path), MIB)
+    assert disk.walk(Area.CACHE, None, 5) == []
+    assert "machine went down" in disk.notices[0]
+    disk.close()
+
+
+def test_a_damaged_structure_is_set_aside(tmp_path: Path) -> None:
+    _die(tmp_path)
+    file = tmp_path / "records" / "process" / "data.mdb"
+    data = bytearray(file.read_bytes())
+    data[4096 * 2 :] = random.Random(1).randbytes(len(data) - 4096 * 2)
+    file.write_bytes(data)
+    disk = NodeDisk(str(tmp_path), MIB)
+    assert disk.walk(Area.CACHE, None, 5) == []
+    assert "structure is damaged" in disk.notices[0]
+    disk.close()
+
+
+def _sleep() -> None:
+    threading.Event().wait(60.0)
+
+
+def test_a_check_that_dies_or_hangs_is_no_pass() -> None:
+    assert survives(lambda: None)
+    assert not survives(lambda: os.kill(os.getpid(), signal.SIGSEGV))
+    assert not survives(_sleep, timeout_s=0.1)
+
+
+def test_a_full_disk_refuses_spare_records_and_fails_promises(disk: NodeDisk) -> None:
+    disk.on_write = lambda: DiskVerdict(0.0, errno.ENOSPC, "disk full")
+    assert write(disk, spare=((CACHE, b"a", b"1"),)) == "disk full"
+    with pytest.raises(DiskError, match="disk full"):
+        write(disk, records=((CACHE, b"a", b"1"),))
+    with pytest.raises(DiskError, match="disk full"):
+        write(disk, synced=((CACHE, b"a", b"1"),))
+    assert disk.get(Area.CACHE, b"a") is None
+
+
+def test_a_map_that_is_full_refuses_the_spare_and_keeps_the_promised(tmp_path: Path) -> None:
+    disk = NodeDisk(str(tmp_path), -120 * MIB)
+    value = b"v" * MIB
+    refused = ""
+    for number in range(40):
+        said = write(
+            disk,
+            records=((STRONG, b"%d" % number, b"kept"),),
+            spare=((CACHE, b"%d" % number, value),),
+        )
+        refused = refused or said
+    assert "full" in refused
+    assert all(disk.get(Area.STRONG, b"%d" % number) == b"kept" for number in range(40))
+    disk.close()
+
+
+def test_a_failed_flush_is_told_to_nobody_as_a_success(
+    disk: NodeDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed = threading.Event()
+    disk.on_finished(landed.set)
+
+    def fail(_self: object, _rows: object) -> None:
+        raise OSError(errno.EIO, "fsync failed")
+
+    monkeypatch.setattr(disk_store.Environment, "commit", fail)
+    write(disk, synced=((CACHE, b"a", b"1"),))
+    assert landed.wait(20.0)
+    assert disk.flushing
+    with pytest.raises(DiskError, match="fsync failed"):
+        disk.take_done()
+    monkeypatch.undo()
+
+
+def test_writes_that_wait_share_a_flush(disk: NodeDisk) -> None:
+    landed = threading.Event()
+    disk.on_finished(landed.set)
+    disk.on_write = lambda: DiskVerdict(0.05)
+    for ticket in range(1, 21):
+        write(disk, synced=((CACHE, b"%d" % ticket, b"v"),), ticket=ticket)
+    done: list[int] = []
+    flushes = 0
+    while len(done) < 20:
+        done += flushed(disk, landed)
+        flushes += 1
+    assert done == list(range(1, 21))
+    assert flushes <= 5
