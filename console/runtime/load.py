@@ -1,7 +1,8 @@
 """The load generator's process: ``python -m console.runtime.load --targets HOST:PORT,...``.
 
-An open loop: operations are due at a fixed rate whatever the answers are, each through the ordinary
-client, none is repeated here. Every second a JSON line with totals and the last window leaves on
+An open loop: operations are due at a fixed rate whatever the answers are. They go through the
+ordinary client, none is repeated here; those of one moment to one node share a call, because a task
+each would cost more than all the rest. Every second a JSON line with totals and the last window leaves on
 standard output. Standard input takes JSON lines that change settings (``{"rate": 500}``,
 ``{"running": false}``); when it closes, the generator ends. A process of its own, so that its work
 is not charged to the console or to a node.
@@ -27,11 +28,11 @@ from console.load.settings import LoadSettings, changed
 from console.load.tally import Tally
 from console.load.values import Ledger, Verdict, make_value
 from console.runtime.secret import HELD, VARIABLE
-from nodecore.client import Client, Failed, Unknown
+from nodecore.client import Client, ClientError, Failed, Unknown
 
 OUTSTANDING_MAX: Final = 4096
 """Operations in flight; those due beyond it count as failed: the cluster does not keep up."""
-TICK_S: Final = 0.02
+TICK_S: Final = 0.04
 """Operations come in bursts this far apart: wake-ups, frames and the nodes' turns are what a modest
 load costs, not the operations."""
 STOPPED_S: Final = 0.05
@@ -58,12 +59,17 @@ class Generator:
         self._ready = False
 
     async def run(self) -> None:
-        """Load the keys, then offer operations until cancelled."""
+        """Make load, report and take commands until standard input closes."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._report_forever)
+            nursery.start_soon(self.report_forever)
             nursery.start_soon(self._take_commands, nursery.cancel_scope)
-            await self._load_keys()
-            self._ready = True
+            await self.offer_load()
+
+    async def offer_load(self) -> None:
+        """Load the keys, then offer operations until cancelled."""
+        await self._load_keys()
+        self._ready = True
+        async with trio.open_nursery() as nursery:
             await self._offer(nursery)
 
     async def _load_keys(self) -> None:
@@ -100,42 +106,59 @@ class Generator:
             tick = max(tick, now - OUTSTANDING_MAX / self._settings.rate)
             while tick <= now:
                 owed += self._settings.rate * TICK_S
-                while owed >= 1.0:
-                    self._begin(nursery, tick)
-                    owed -= 1.0
+                self._begin(nursery, tick, int(owed))
+                owed -= int(owed)
                 tick += TICK_S
             await trio.sleep_until(tick)
 
-    def _begin(self, nursery: trio.Nursery, due: float) -> None:
-        if self._outstanding >= OUTSTANDING_MAX:
+    def _begin(self, nursery: trio.Nursery, due: float, count: int) -> None:
+        """Send the operations that are due at one moment: one call a node for reads, one for writes.
+        Nodes do not wait for one another.
+        """
+        taken = min(count, OUTSTANDING_MAX - self._outstanding)
+        for _ in range(count - taken):
             text = f"{OUTSTANDING_MAX} operations unanswered"
-            self._tally.failed(_wall_ms(), (trio.current_time() - due) * 1000.0, text)
-            return
-        self._outstanding += 1
-        number = self._chooser.draw()
-        reading = self._rng.random() < self._settings.reads
-        nursery.start_soon(self._operate, number, reading, due)
+            self._tally.failed(_wall_ms(), _since_ms(due), text)
+        self._outstanding += taken
+        reads: list[int] = []
+        writes: list[int] = []
+        for _ in range(taken):
+            number = self._chooser.draw()
+            (reads if self._rng.random() < self._settings.reads else writes).append(number)
+        for numbers, operate in ((reads, self._read), (writes, self._write)):
+            if numbers:
+                for group in self._client.groups(list(map(key_name, numbers))):
+                    nursery.start_soon(operate, [numbers[index] for index in group], due)
 
-    async def _operate(self, number: int, reading: bool, due: float) -> None:
-        name = key_name(number)
-        try:
-            if reading:
-                floor = self._ledger.floor(number)
-                value = await self._client.get(name, timeout_s=OPERATION_TIMEOUT_S)
-                self._judge(number, name, value, floor)
+    async def _read(self, numbers: list[int], due: float) -> None:
+        """Reads change nothing: one without an answer has failed."""
+        names = list(map(key_name, numbers))
+        floors = list(map(self._ledger.floor, numbers))
+        found = await self._client.read_each(names, timeout_s=OPERATION_TIMEOUT_S)
+        wall_ms, latency_ms = _wall_ms(), _since_ms(due)
+        for number, name, floor, value in zip(numbers, names, floors, found, strict=True):
+            if isinstance(value, ClientError):
+                self._tally.failed(wall_ms, latency_ms, str(value))
             else:
-                issued = self._ledger.issue(number)
-                content = self._value(number, issued)
-                await self._client.set(name, content, timeout_s=OPERATION_TIMEOUT_S)
-                self._ledger.acknowledge(number, issued)
-        except Failed as error:
-            self._tally.failed(_wall_ms(), _since_ms(due), str(error))
-        except Unknown as error:
-            self._tally.unknown(_wall_ms(), _since_ms(due), str(error))
-        else:
-            self._tally.ok(_since_ms(due))
-        finally:
-            self._outstanding -= 1
+                self._judge(number, name, value, floor)
+                self._tally.ok(latency_ms)
+        self._outstanding -= len(numbers)
+
+    async def _write(self, numbers: list[int], due: float) -> None:
+        names = list(map(key_name, numbers))
+        issued = list(map(self._ledger.issue, numbers))
+        values = list(map(self._value, numbers, issued))
+        found = await self._client.write_each(names, values, timeout_s=OPERATION_TIMEOUT_S)
+        wall_ms, latency_ms = _wall_ms(), _since_ms(due)
+        for number, write, error in zip(numbers, issued, found, strict=True):
+            if isinstance(error, Unknown):
+                self._tally.unknown(wall_ms, latency_ms, str(error))
+            elif isinstance(error, ClientError):
+                self._tally.failed(wall_ms, latency_ms, str(error))
+            else:
+                self._ledger.acknowledge(number, write)
+                self._tally.ok(latency_ms)
+        self._outstanding -= len(numbers)
 
     def _judge(self, number: int, name: bytes, value: bytes | None, floor: int) -> None:
         totals = self._tally.totals
@@ -159,7 +182,8 @@ class Generator:
         size = self._settings.value_bytes
         return make_value(key_name(number), self._ledger.run, issued, size)
 
-    async def _report_forever(self) -> None:
+    async def report_forever(self) -> None:
+        """Print a report every second."""
         while True:
             await trio.sleep(REPORT_S)
             report = self._tally.report(

@@ -25,8 +25,9 @@ FRAMES_PER_S: Final = 15
 """The screen is drawn at most so often; keys and snapshots are what changes it."""
 DOWN_GRACE_S: Final = 15.0
 """Under the eyes of an operator a dead node is replaced sooner than headless."""
-LOAD_RATE_PER_CORE: Final = 600.0
-"""Keeps the generator and the nodes it loads within about a third of the cores."""
+LOAD_RATE: Final = 2_000.0
+LOAD_RATE_PER_CORE: Final = 1_000.0
+"""Keeps the generator, the nodes it loads and the console within 30 % of the cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class ConsoleOptions:
 def default_load() -> LoadSettings:
     """Modest load: at most 30 % of the cores."""
     cores = os.cpu_count() or 1
-    return LoadSettings(rate=LOAD_RATE_PER_CORE * min(cores, 4))
+    return LoadSettings(rate=min(LOAD_RATE, LOAD_RATE_PER_CORE * cores))
 
 
 def has_terminal() -> bool:

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, TypeAlias, cast, final
+from typing import Final, cast, final
 
 import trio
 
-from nodecore import limits
+from nodecore.client.arguments import Text, level_of, many_keys, many_values, one_key, one_value
 from nodecore.client.batching import PLAIN_RESULTS, Batch, Batches
-from nodecore.client.errors import ClientError, Failed, Refused, Unknown
+from nodecore.client.errors import ClientError, Failed, Unknown
 from nodecore.client.routing import Router
-from nodecore.client.runtime.calls import Calls
+from nodecore.client.runtime.calls import Calls, Results
 from nodecore.client.runtime.pool import Dial, NodeLink, Pool
 from nodecore.errors import Code
 from nodecore.ids import NO_VERSION, Version
-from nodecore.requests import Applied, Change, Level, Read, Update, Value
+from nodecore.requests import Applied, Change, Read, Update, Value
 from transport.messages import Role
 from transport.runtime.link import LinkOptions, open_link
 
@@ -33,54 +33,6 @@ TIMEOUT_S: Final = 5.0
 REFRESH_TIMEOUT_S: Final = 2.0
 REFRESH_PAUSE_S: Final = 0.2
 """At most five route requests a second, however many calls notice a change."""
-
-Text: TypeAlias = str | bytes
-_LEVELS: Final = {level.name.lower(): level for level in Level}
-
-
-def _bytes(text: Text) -> bytes:
-    return text.encode() if isinstance(text, str) else text
-
-
-def _key(key: Text) -> bytes:
-    encoded = _bytes(key)
-    if len(encoded) > limits.KEY_BYTES_MAX:
-        raise Refused(Code.KEY_TOO_LARGE, f"key exceeds {limits.KEY_BYTES_MAX} bytes")
-    return encoded
-
-
-def _value(value: Text) -> bytes:
-    encoded = _bytes(value)
-    if len(encoded) > limits.VALUE_BYTES_MAX:
-        raise Refused(Code.VALUE_TOO_LARGE, f"value exceeds {limits.VALUE_BYTES_MAX} bytes")
-    return encoded
-
-
-def _keys(keys: Iterable[Text]) -> list[bytes]:
-    """Many keys at once: what is plain bytes already is only measured."""
-    listed = list(keys)
-    if {bytes}.issuperset(map(type, listed)):
-        plain = cast("list[bytes]", listed)
-        if max(map(len, plain), default=0) <= limits.KEY_BYTES_MAX:
-            return plain
-    return [_key(key) for key in listed]
-
-
-def _values(values: Iterable[Text]) -> list[bytes]:
-    """Many values at once."""
-    listed = list(values)
-    if {bytes}.issuperset(map(type, listed)):
-        plain = cast("list[bytes]", listed)
-        if max(map(len, plain), default=0) <= limits.VALUE_BYTES_MAX:
-            return plain
-    return [_value(value) for value in listed]
-
-
-def _level(consistency: str) -> Level:
-    level = _LEVELS.get(consistency)
-    if level is None:
-        raise ValueError(f"consistency must be one of {', '.join(_LEVELS)}, not {consistency!r}")
-    return level
 
 
 def _expires_ms(ttl_s: float | None) -> int:
@@ -205,7 +157,7 @@ class Client:
     ) -> bytes | None:
         """The value of a key, None when there is none."""
         waiter = _Waiter()
-        self._batches.read(_key(key), _level(consistency), waiter)
+        self._batches.read(one_key(key), level_of(consistency), waiter)
         return await self._wait(waiter, timeout_s, writes=False)
 
     async def mget(
@@ -216,17 +168,34 @@ class Client:
         timeout_s: float = TIMEOUT_S,
     ) -> list[bytes | None]:
         """The values of keys, in their order. Raises when any of them could not be read."""
-        results = await self._calls.read(_keys(keys), _level(consistency), timeout_s)
+        results = await self.read_each(keys, consistency=consistency, timeout_s=timeout_s)
         if not PLAIN_RESULTS.issuperset(map(type, results)):
             raise next(result for result in results if isinstance(result, ClientError))
         return cast("list[bytes | None]", results)
+
+    def groups(self, keys: Sequence[Text]) -> list[list[int]]:
+        """Positions of keys by the node that is asked for them. Calls made apart for each group do
+        not wait for one another's nodes.
+        """
+        found = self._calls.router.group(many_keys(keys), trio.current_time())
+        return [positions for _, positions in found] or [list(range(len(keys)))]
+
+    async def read_each(
+        self,
+        keys: Sequence[Text],
+        *,
+        consistency: str = "default",
+        timeout_s: float = TIMEOUT_S,
+    ) -> Results:
+        """Per key its value, None when there is none, or the error that it met."""
+        return await self._calls.read(many_keys(keys), level_of(consistency), timeout_s)
 
     async def get_entry(
         self, key: Text, *, consistency: str = "default", timeout_s: float = TIMEOUT_S
     ) -> Value | None:
         """Value, version and expiry of a key; the version is what :meth:`cas` takes."""
-        encoded = _key(key)
-        request = Read((encoded,), _level(consistency))
+        encoded = one_key(key)
+        request = Read((encoded,), level_of(consistency))
         result = await self._calls.execute(encoded, request, timeout_s, idempotent=True)
         entry = result[0] if isinstance(result, list) and result else None
         if entry is None or isinstance(entry, Value):
@@ -251,8 +220,8 @@ class Client:
     ) -> None:
         """Write a key."""
         waiter = _Waiter()
-        level = _level(consistency)
-        self._batches.write(_key(key), _value(value), _expires_ms(ttl_s), level, waiter)
+        level = level_of(consistency)
+        self._batches.write(one_key(key), one_value(value), _expires_ms(ttl_s), level, waiter)
         await self._wait(waiter, timeout_s, writes=True)
 
     async def mset(
@@ -264,13 +233,35 @@ class Client:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         """Write keys. Raises the gravest failure: then some may be written."""
-        keys, values = _keys(entries), _values(entries.values())
-        results = await self._calls.write(
-            keys, values, _expires_ms(ttl_s), _level(consistency), timeout_s
+        results = await self.write_each(
+            list(entries),
+            list(entries.values()),
+            ttl_s=ttl_s,
+            consistency=consistency,
+            timeout_s=timeout_s,
         )
         if not PLAIN_RESULTS.issuperset(map(type, results)):
             errors = [result for result in results if isinstance(result, ClientError)]
             raise next((error for error in errors if isinstance(error, Unknown)), errors[0])
+
+    async def write_each(
+        self,
+        keys: Sequence[Text],
+        values: Sequence[Text],
+        *,
+        ttl_s: float | None = None,
+        consistency: str = "default",
+        timeout_s: float = TIMEOUT_S,
+    ) -> Results:
+        """Write keys; per key None, or the error that it met. Of a key that is given twice the last
+        value remains.
+        """
+        if len(keys) != len(values):
+            raise ValueError(f"{len(keys)} keys and {len(values)} values")
+        level, expires_ms = level_of(consistency), _expires_ms(ttl_s)
+        return await self._calls.write(
+            many_keys(keys), many_values(values), expires_ms, level, timeout_s
+        )
 
     async def _update(
         self,
@@ -281,9 +272,9 @@ class Client:
         *,
         idempotent: bool = False,
     ) -> Applied:
-        encoded = _key(key)
+        encoded = one_key(key)
         consistency, timeout_s = options
-        request = Update(encoded, change, arguments, _level(consistency))
+        request = Update(encoded, change, arguments, level_of(consistency))
         result = await self._calls.execute(encoded, request, timeout_s, idempotent=idempotent)
         if not isinstance(result, Applied):
             raise Unknown(Code.INTERNAL, f"unexpected result {type(result).__name__}")
@@ -317,13 +308,13 @@ class Client:
     ) -> int:
         """Add bytes at the end of a value; returns the new length."""
         options = (consistency, timeout_s)
-        return (await self._update(key, Change.APPEND, (_value(suffix),), options)).number
+        return (await self._update(key, Change.APPEND, (one_value(suffix),), options)).number
 
     async def getset(
         self, key: Text, value: Text, *, consistency: str = "default", timeout_s: float = TIMEOUT_S
     ) -> bytes | None:
         """Write a key; returns what it held."""
-        arguments = (_value(value), 0, 0, 1)
+        arguments = (one_value(value), 0, 0, 1)
         return (await self._update(key, Change.SET, arguments, (consistency, timeout_s))).previous
 
     async def getdel(
@@ -361,7 +352,7 @@ class Client:
         Returns:
             The new version, None when the key had another one.
         """
-        arguments = (version.hlc, version.node, _value(value), _expires_ms(ttl_s))
+        arguments = (version.hlc, version.node, one_value(value), _expires_ms(ttl_s))
         options = (consistency, timeout_s)
         applied = await self._update(key, Change.COMPARE_AND_SET, arguments, options)
         return applied.version if applied.number else None

@@ -112,6 +112,23 @@ async def test_every_call() -> None:
         assert await client.delete("a", "b", "c") == 2
 
 
+async def test_each_key_has_an_outcome_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
+    cluster = Cluster()
+    async with Client.connect([N1, N2], dial=cluster.dial) as client:
+        keys = [f"k{number}" for number in range(30)]
+        assert set(await client.write_each(keys, keys)) == {None}
+        assert await client.read_each([*keys, "none"]) == [*map(str.encode, keys), None]
+        groups = client.groups(keys)
+        assert sorted(position for group in groups for position in group) == list(range(30))
+        assert len(groups) == 3, "one for each node"
+        refused = await client.write_each(["a", "b"], ["1", "2"], consistency="all", timeout_s=0)
+        assert [type(error) for error in refused] == [Failed, Failed]
+        cluster.lossy.update([N1, N2, N3])
+        assert all(isinstance(error, Unknown) for error in await client.write_each(keys, keys))
+        with pytest.raises(ValueError, match="2 keys and 1 values"):
+            await client.write_each(["a", "b"], ["1"])
+
+
 async def test_concurrent_calls_travel_together() -> None:
     cluster = Cluster()
     async with Client.connect([N1], dial=cluster.dial) as client:
