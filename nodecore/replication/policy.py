@@ -54,17 +54,21 @@ class Policy:
         return None
 
     def refuses_write(self, route: Route) -> Failed | None:
-        """Why a key under ``route`` can't be written now."""
+        """Why a key under ``route`` can't be written now. Who acts on it tells :meth:`count_write`."""
         keyspace = route.keyspace
         if keyspace.mode != "eventual":
             return _not_served(keyspace.pattern)
         if not self.minority or keyspace.on_partition == "available":
             return None
-        self.writes_refused += 1
         if keyspace.on_partition == "read-only":
             text = f"keyspace {keyspace.pattern!r} is read-only in a partition: {self._seen}"
             return Failed(Code.READ_ONLY, text, RETRY_S)
         return self._refuses(keyspace.pattern)
+
+    def count_write(self, refused: Failed) -> None:
+        """A request was refused with this answer."""
+        if refused.code in (Code.READ_ONLY, Code.NO_QUORUM):
+            self.writes_refused += 1
 
     def _refuses(self, pattern: str) -> Failed:
         text = f"keyspace {pattern!r} refuses requests in a partition: {self._seen}"

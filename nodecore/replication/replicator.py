@@ -84,6 +84,7 @@ class Replicator:
         """
         complaint = self.complaint(job, groups)
         if complaint is not None:
+            self._policy.count_write(complaint)
             return complaint
         self._begin(job, groups, now)
         self._judge(job, now)
@@ -116,15 +117,19 @@ class Replicator:
                 self._request(peer, batch, shared[1], now)
 
     def refusal(self, route: Route) -> Failed | None:
-        """Why the keyspace of ``route`` takes no writes now."""
-        return self._policy.refuses_write(route) if route.ruled else None
+        """Why the keyspace of ``route`` takes no writes now; counted."""
+        refused = self._policy.refuses_write(route) if route.ruled else None
+        if refused is not None:
+            self._policy.count_write(refused)
+        return refused
 
     def complaint(self, job: Job, groups: dict[Route, list[int]]) -> Failed | None:
         """Why a job can't be started, None when it can."""
         for route in groups:
-            refused = self.refusal(route)
+            refused = self._policy.refuses_write(route) if route.ruled else None
             if refused is not None:
                 return refused
+        for route in groups:
             needed = 1
             if job.strict or route.keyspace.on_partition != "available":
                 needed = route.writes_needed(job.level, route.n)
