@@ -236,9 +236,11 @@ class Job:
             part = part_of[index]
             failed, held = self._judge_key(part, index)
             if failed is not None:
-                results[position] = failed
+                doubtful = held > 0 or self.possible
+                uncertain = uncertain or doubtful
                 failures.append(failed)
-                uncertain = uncertain or held > 0 or self.possible
+                # Beside keys that succeeded there is no outcome of its own: the words must say it.
+                results[position] = _in_doubt(failed) if doubtful else failed
                 continue
             if held < part.old.needed or (part.new is not None and not part.reached):
                 flags |= Flag.SLOPPY
@@ -247,7 +249,7 @@ class Job:
             return Done(results, flags, copies_least or 0)
         first = failures[0]
         if uncertain:
-            return Unknown(first.code, f"{first.text}; some copies may have been written")
+            return Unknown(first.code, _in_doubt(first).text)
         return first
 
     def _judge_key(self, part: Part, index: int) -> tuple[Failed | None, int]:
@@ -267,6 +269,11 @@ class Job:
             code = Code.NOT_ENOUGH_COPIES
             return Failed(code, f"{copies} of {needed} copies acknowledged"), copies
         return None, copies
+
+
+def _in_doubt(failed: Failed) -> Failed:
+    """The failure of a write of which some copy may exist."""
+    return Failed(failed.code, f"{failed.text}; some copies may have been written")
 
 
 _REFUSAL_TEXTS: Final = {
