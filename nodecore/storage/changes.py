@@ -10,6 +10,7 @@ knows owners only through ``owner_decides``.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
@@ -18,6 +19,7 @@ from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.storage.causes import OLD_NEWS, ApplyResult, Cause
 from nodecore.storage.eviction.interface import EvictionPolicy
 from nodecore.storage.expiry import BYTES_PER_KEY, ExpiryWheel
+from nodecore.storage.precedence import is_newer
 from nodecore.storage.room import TOMBSTONES_SHARE_MAX, Decides, choose
 from nodecore.storage.sweep import Sweep
 from nodecore.storage.tombstones import BYTES_PER_REFERENCE, Tombstones
@@ -28,11 +30,12 @@ from nodecore.table.interface import (
     Kind,
     Table,
 )
-from nodecore.table.tie import tie_wins
 
 ChangeHook: TypeAlias = Callable[[bytes, Entry | None, Entry | None, Cause], None]
 """(key, entry now or None when it is gone, detached copy of what was there or None, cause)."""
 SLACK_BYTES_MAX: Final = 64 * 1024
+ARRIVALS_MAX: Final = 20_000
+"""New keys kept for the shadow caches between two ticks."""
 EVICTED_REPORTED_MAX: Final = 100_000
 """Evictions kept for the other owners between two ticks; they find the rest by repair."""
 
@@ -69,6 +72,7 @@ class EntryChanges:
         self._sweep = Sweep(table, self._remove_flushed)
         self._evicted: list[tuple[bytes, Version]] = []
         self._hits_seen = 0
+        self._arrived: deque[bytes] = deque(maxlen=ARRIVALS_MAX)
         self._slack = min(bytes_max >> 10, SLACK_BYTES_MAX)
         policy.bind(table, rng)
         self._adopt_table()
@@ -142,7 +146,7 @@ class EntryChanges:
         if entry is None:
             if cause in OLD_NEWS and version.hlc <= self._tombstones.floor(self.table.slot_of(key)):
                 return self._refused("refused_floor", ApplyResult.REFUSED_FLOOR)
-        elif not _newer(version, kind, value, entry):
+        elif not is_newer(version, kind, value, entry):
             return self._refused("older", ApplyResult.OLDER)
         if kind != Kind.TOMBSTONE:
             size = len(key) + len(value) + self._entry_bytes(expires_ms)
@@ -188,6 +192,7 @@ class EntryChanges:
         policy = self.policy
         if entry.queue == 0:
             policy.on_insert(entry)
+            self._arrived.append(entry.key)
             self.table.inline_bytes_max -= policy.bytes_per_entry
         elif policy.wants_hits:
             policy.on_hit(entry)
@@ -332,6 +337,7 @@ class EntryChanges:
             self._hits_seen = len(touched)
         if table.inserted:
             inserted, table.inserted = table.inserted, []
+            self._arrived += inserted
             for key in inserted:
                 entry = table.get(key)
                 if entry is not None and entry.queue == 0:
@@ -390,11 +396,3 @@ class EntryChanges:
             if (key := tombstones.oldest()) is None:
                 break
             self._collect(key)
-
-
-def _newer(version: Version, kind: int, value: bytes, there: Entry) -> bool:
-    """Whether an arriving record replaces the one that is there."""
-    known = (there.hlc, there.node)
-    if version != known:
-        return version > known
-    return tie_wins(kind, value, there.kind, there.value)

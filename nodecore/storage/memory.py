@@ -20,8 +20,8 @@ from nodecore.storage.eviction.handover import Handover
 from nodecore.storage.eviction.interface import QUEUES_PER_POLICY, EvictionPolicy
 from nodecore.storage.paging import HASH_BITS, SlotPages
 from nodecore.storage.reports import StoreStatistics, StoreTick
-from nodecore.storage.shadow_feed import ShadowFeed
 from nodecore.storage.room import EVICTIONS_PER_TICK_MAX, headroom_bytes
+from nodecore.storage.shadow_feed import ShadowFeed
 from nodecore.table.interface import QUEUE_TOMBSTONES, Entry, Kind, Table
 
 __all__ = ["ApplyResult", "Cause", "ChangeHook", "EntryTuple", "Store", "StoreTick"]
@@ -57,13 +57,13 @@ class Store(EntryChanges):
     def __init__(
         self, table: Table, policy: EvictionPolicy, bytes_max: int, rng: random.Random
     ) -> None:
+        self._feed = ShadowFeed(table, bytes_max)
         super().__init__(table, policy, bytes_max, rng)
         self._rng = rng
         self._pages = SlotPages(table)
         self._expired_before = 0
         self._gate_writes_before = table.gate_writes
         self._queue_base = 0
-        self._feed = ShadowFeed(table, bytes_max)
         if isinstance(policy, Adaptive):
             policy.follow(self._feed.shadows)
 
@@ -193,7 +193,7 @@ class Store(EntryChanges):
         return self._make_room(growth)
 
     def _bookkeeping_bytes(self) -> int:
-        return super()._bookkeeping_bytes() + self.outside_bytes
+        return super()._bookkeeping_bytes() + self.outside_bytes + self._feed.overhead_bytes
 
     # -- walks
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nodecore.ids import Version
+from nodecore.storage.eviction.shadows import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class StoreStatistics:
     expiring_keys: int
     partial_slots: int
     policy: str
+    ruling_policy: str
+    """The same, or what ``adaptive`` has chosen."""
+    is_changing_policy: bool
+    shadows: tuple[Estimate, ...]
+    """What every policy would have done here, best first; empty at first."""
+    shadow_samples_skipped: int
     evictions: dict[str, int]
     """By cause: ``size``, ``ordered``, ``expired``, ``forced``, ``moved``."""
     counters: dict[str, int]

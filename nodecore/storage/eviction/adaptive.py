@@ -7,7 +7,7 @@ of eviction, some with every request: no data is dropped and no request waits fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final, final
 
@@ -60,6 +60,7 @@ class Adaptive(Policy):
         self.shadows = ShadowCaches(CANDIDATES, capacity)
         self._base = 0
         self._requests = 0
+        self._follows = False
         self._current: EvictionPolicy = CANDIDATES[FIRST](capacity)
         self._handover: Handover | None = None
 
@@ -75,23 +76,38 @@ class Adaptive(Policy):
 
     @property
     def overhead_bytes(self) -> int:
-        return self._current.overhead_bytes + self.shadows.overhead_bytes
+        own = 0 if self._follows else self.shadows.overhead_bytes
+        return self._current.overhead_bytes + own
+
+    def follow(self, shadows: ShadowCaches) -> None:
+        """Let the owner feed these shadows and call ``choose``, instead of observing requests."""
+        self.shadows = shadows
+        self._follows = True
 
     def _observe(self, entry: Entry) -> None:
+        if self._handover is not None:
+            self.advance(_MOVED_PER_REQUEST)
+        if self._follows:
+            return
         self._requests += 1
         self.shadows.request(entry.key, entry.size)
-        if self._handover is not None:
-            self._continue_handover(_MOVED_PER_REQUEST)
         if self._requests >= ROUND_REQUESTS_MIN and self.shadows.sampled >= ROUND_SAMPLES:
             self._end_round()
 
     def _end_round(self) -> None:
         self._requests = 0
-        ratios = self.shadows.end_round()
-        best = min(ratios, key=lambda name: ratios[name])
+        self.choose(self.shadows.end_round())
+        self.shadows.fit(len(self.table))
+
+    def choose(self, ratios: Mapping[str, float]) -> None:
+        """Let the policy rule that misses clearly less than the ruling one.
+
+        Args:
+            ratios: averaged miss ratio by policy; those that are no candidates are passed over.
+        """
+        best = min(CANDIDATES, key=lambda name: ratios[name])
         if ratios[best] < _CLEARLY_LESS * ratios[self.ruling] and self._handover is None:
             self._switch(best)
-        self.shadows.fit(len(self.table))
 
     def _switch(self, name: str) -> None:
         self.ruling = name
@@ -103,10 +119,10 @@ class Adaptive(Policy):
         queues = range(base, base + QUEUES_PER_POLICY)
         self._current = self._handover = Handover(self._current, new, self.table, queues)
 
-    def _continue_handover(self, count: int) -> None:
+    def advance(self, count: int) -> None:
+        """Hand over up to ``count`` entries when a switch is under way."""
         handover = self._handover
-        assert handover is not None
-        if handover.step(count):
+        if handover is not None and handover.step(count):
             self._current, self._handover = handover.new, None
 
     def before_insert(self, key: bytes) -> None:

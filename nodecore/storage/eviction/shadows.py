@@ -2,8 +2,8 @@
 
 A key is in the sample by its hash, so a shadow sees every request for it: a cache of 256 keys over a
 256/C sample misses about as often as one of C keys over everything. Shadows hold keys and sizes, no
-data; ``adaptive`` chooses by them and nodes report them. Work and memory are bounded: requests beyond
-the budget are skipped and counted.
+data; ``adaptive`` chooses by them and nodes report them. Memory is bounded; whoever feeds them bounds
+the work.
 
 Waldspurger, Park, Garthwaite, Ahmad, "Efficient MRC construction with SHARDS", FAST 2015.
 """
@@ -26,7 +26,9 @@ KEY_BYTES_TYPICAL: Final = 512
 _KEY_BYTES: Final = 700
 """Memory of one key in one shadow, with the policy's bookkeeping and ghosts, measured."""
 _MEMORY_DIVISOR: Final = 16
-_KEYS_MIN: Final = 4
+_KEYS_MIN: Final = 16
+_KEYS_THIN: Final = 64
+_LIMIT_RATIO: Final = 1.25
 _HASHES: Final = 1 << 32
 _COUNTER_MAX: Final = 3
 
@@ -55,6 +57,9 @@ class Shadow:
         """Of this round."""
         self.ratio: float | None = None
         """Miss ratio, averaged over the rounds; None before the first."""
+
+    def __len__(self) -> int:
+        return len(self._table)
 
     def request(self, key: bytes, size: int) -> None:
         """One request for a sampled key."""
@@ -100,10 +105,10 @@ class ShadowCaches:
         self._candidates = dict(candidates)
         self.capacity = capacity
         self.keys_max = SHADOW_KEYS
-        """Keys of each shadow; fewer when they would take much of a small memory."""
+        """Keys of each shadow; fewer in a small memory, none in one where they would say nothing."""
         if not capacity.in_objects:
             affordable = capacity.limit // _MEMORY_DIVISOR // (len(candidates) * _KEY_BYTES)
-            self.keys_max = min(SHADOW_KEYS, max(_KEYS_MIN, affordable))
+            self.keys_max = min(SHADOW_KEYS, affordable) if affordable >= _KEYS_MIN else 0
         typical = 1 if capacity.in_objects else KEY_BYTES_TYPICAL
         self._start(max(1, capacity.limit // typical))
 
@@ -125,8 +130,8 @@ class ShadowCaches:
 
     @property
     def overhead_bytes(self) -> int:
-        """Memory of all shadows, at most."""
-        return min(self.keys_max, self.entries) * len(self._shadows) * _KEY_BYTES
+        """Memory of all shadows."""
+        return _KEY_BYTES * sum(len(shadow) for shadow in self._shadows.values())
 
     def request(self, key: bytes, size: int) -> bool:
         """A request of the real cache; returns whether it was in the sample."""
@@ -145,13 +150,30 @@ class ShadowCaches:
         self.sampled = 0
         return ratios
 
-    def fit(self, entries: int) -> bool:
-        """Begin anew when the real cache holds far more or fewer entries than assumed."""
-        if self.capacity.in_objects or self.entries / 2 <= entries <= 2 * self.entries:
+    def fit(self, entries: int, limit: int | None = None) -> bool:
+        """Begin anew when the real cache is far larger or smaller than assumed.
+
+        Args:
+            entries: that it holds.
+            limit: bytes that it may hold; None when that has not changed.
+        """
+        limit = limit or self.capacity.limit
+        known = self.capacity.limit
+        same_limit = known / _LIMIT_RATIO <= limit <= known * _LIMIT_RATIO
+        few = max(entries, self.entries) <= self.keys_max
+        same_entries = few or self.entries / 2 <= entries <= 2 * self.entries
+        if self.capacity.in_objects or (same_limit and same_entries):
             return False
-        if max(entries, self.entries) <= self.keys_max:
-            return False
+        self.capacity = Capacity(limit)
         self._start(max(1, entries))
+        return True
+
+    def thin(self) -> bool:
+        """Begin anew with half the sample; False when it is as thin as it may be."""
+        if self.keys_max // 2 < _KEYS_THIN:
+            return False
+        self.keys_max //= 2
+        self._start(self.entries)
         return True
 
     def estimates(self) -> tuple[Estimate, ...]:

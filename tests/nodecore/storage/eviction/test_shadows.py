@@ -31,7 +31,9 @@ def test_a_small_sample_estimates_the_hit_ratio_of_the_whole() -> None:
 
 def test_sizes_count_in_a_capacity_in_bytes() -> None:
     """Of large and small objects asked for equally often, size-aware eviction keeps the small."""
-    shadows = ShadowCaches({"gdsf": POLICIES["gdsf"], "lru": CANDIDATES["lru"]}, Capacity(4_000_000))
+    shadows = ShadowCaches(
+        {"gdsf": POLICIES["gdsf"], "lru": CANDIDATES["lru"]}, Capacity(4_000_000)
+    )
     for number in zipf(60_000, 8000, 0.7, 5):
         shadows.request(b"%d" % number, 5000 if number % 2 else 100)
     ratios = shadows.end_round()
@@ -51,4 +53,16 @@ def test_the_sample_follows_the_number_of_entries() -> None:
     assert not shadows.fit(shadows.entries + 10)
     assert shadows.fit(20 * shadows.entries)
     assert shadows.sampled_below < (1 << 32) * SHADOW_KEYS / (19 * (1 << 21))
+    for number in range(50_000):
+        shadows.request(b"%d" % number, 200)
     assert shadows.overhead_bytes < 8 << 20
+
+
+def test_a_sample_can_be_made_thinner_to_a_bound() -> None:
+    shadows = ShadowCaches(CANDIDATES, Capacity(1 << 30))
+    below = shadows.sampled_below
+    thinned = 0
+    while shadows.thin():
+        thinned += 1
+    assert thinned >= 2
+    assert shadows.sampled_below == pytest.approx(below / 2**thinned, rel=0.01)

@@ -1,0 +1,101 @@
+"""Shows the node's requests to its shadow caches, off the path of the requests.
+
+Once a tick it passes on the sampled ones among the keys that were read and the keys that were new,
+of slots where this node decides about eviction: elsewhere it does not see the reads. The shadows get
+the share of the memory that such slots take. A tick has a budget; when it runs out often, the sample
+is made thinner.
+"""
+
+from __future__ import annotations
+
+from binascii import crc32
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
+from typing import Final, final
+
+from nodecore.ids import SLOTS_COUNT
+from nodecore.storage.eviction import POLICIES
+from nodecore.storage.eviction.adaptive import CANDIDATES
+from nodecore.storage.eviction.interface import Capacity
+from nodecore.storage.eviction.shadows import Estimate, ShadowCaches
+from nodecore.storage.room import Decides
+from nodecore.table.interface import Table
+
+SAMPLES_PER_TICK_MAX: Final = 250
+"""Some four milliseconds of a quarter of a second."""
+KEYS_PER_TICK_MAX: Final = 50_000
+ROUND_SAMPLES: Final = 1000
+_EXTRA: Final = ("gdsf", "lfu")
+"""Shown beside the candidates of ``adaptive``."""
+
+
+@final
+class ShadowFeed:
+    """The shadows of one store.
+
+    Args:
+        table: the store's.
+        bytes_max: memory for entries.
+    """
+
+    def __init__(self, table: Table, bytes_max: int) -> None:
+        self._table = table
+        names = dict.fromkeys((*CANDIDATES, *_EXTRA))
+        self.shadows = ShadowCaches({name: POLICIES[name] for name in names}, Capacity(bytes_max))
+        self.skipped = 0
+        """Samples beyond the budget, in all."""
+        self.overhead_bytes = 0
+        """Memory of the shadows, as of the last tick."""
+        self._ticks = self._exhausted = 0
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """What every policy would have done here, best first; empty before the first round."""
+        return self.shadows.estimates()
+
+    def feed(
+        self, arrived: Iterable[bytes], touched: Iterable[bytes], decides: Decides
+    ) -> dict[str, float] | None:
+        """Pass on one tick's requests.
+
+        Args:
+            arrived: keys that were stored anew, in order.
+            touched: keys that were read, in order.
+            decides: whether this node decides about eviction in a slot.
+
+        Returns:
+            The averaged miss ratio of every policy when a round ended, else None.
+        """
+        table, shadows = self._table, self.shadows
+        below, budget = shadows.sampled_below, SAMPLES_PER_TICK_MAX
+        for key in islice(chain(arrived, touched), KEYS_PER_TICK_MAX):
+            if crc32(key) >= below:
+                continue
+            entry = table.get(key)
+            if entry is None or not entry.queue or not decides(entry.slot):
+                continue
+            if budget <= 0:
+                self.skipped += 1
+                continue
+            budget -= 1
+            shadows.request(key, entry.size)
+        self._ticks += 1
+        self._exhausted += budget <= 0
+        self.overhead_bytes = shadows.overhead_bytes
+        return self._end_round(decides) if shadows.sampled >= ROUND_SAMPLES else None
+
+    def _end_round(self, decides: Decides) -> dict[str, float]:
+        shadows, table = self.shadows, self._table
+        ratios = shadows.end_round()
+        entries = self._decided(decides)
+        if 2 * self._exhausted > self._ticks and shadows.thin():
+            self._ticks = self._exhausted = 0
+            return ratios
+        self._ticks = self._exhausted = 0
+        limit = table.inline_bytes_max * entries // max(1, len(table))
+        shadows.fit(entries, max(1, limit))
+        return ratios
+
+    def _decided(self, decides: Callable[[int], bool]) -> int:
+        """Live entries of the slots where this node decides."""
+        live = self._table.slot_live
+        return sum(live(slot) for slot in range(SLOTS_COUNT) if decides(slot))
