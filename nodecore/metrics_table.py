@@ -72,6 +72,8 @@ METRICS: Final = (
     _gauge("memory_max_bytes", "Limit of the accounted bytes.", lambda now: now.memory_bytes_max),
     _gauge("resident_memory_bytes", "Resident memory of the process.", lambda now: now.rss_bytes),
     Metric("ringdeck_evictions", "counter", "Entries removed without a command.", ("cause",), lambda now: _by_name(now.evictions)),
+    Metric("ringdeck_policy_shadow_hit_ratio", "gauge", "Hits that an eviction policy would have had here, of a sample.", ("policy",),
+           lambda now: [((shadow.policy,), shadow.hit_ratio) for shadow in now.policy_shadows[:LABELLED_MAX]]),
     _counter("reads", "Keys read, all doors.", lambda now: now.reads),
     _counter("writes", "Keys written, all doors.", lambda now: now.writes),
     _counter("hits", "Reads that found a value.", lambda now: now.hits),

@@ -19,7 +19,9 @@ from nodecore.statistics import (
     LatencyHistogram,
     NodeStatistics,
     PeerView,
+    PolicyShadow,
 )
+from nodecore.storage.reports import StoreStatistics
 
 if TYPE_CHECKING:
     from nodecore.node import Node
@@ -96,6 +98,19 @@ def peer_views(node: Node) -> tuple[PeerView, ...]:
     )
 
 
+def policy_shadows(store: StoreStatistics) -> tuple[PolicyShadow, ...]:
+    """What every policy would have done here, best first."""
+    return tuple(
+        PolicyShadow(
+            estimate.policy,
+            estimate.hit_ratio,
+            estimate.samples,
+            rules=estimate.policy == store.ruling_policy,
+        )
+        for estimate in store.shadows
+    )
+
+
 def operations(node: Node) -> tuple[int, int]:
     """Reads and writes since the start, the long way and through the gate."""
     coordinator, table = node.coordinator, node.table
@@ -131,6 +146,8 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         tombstones=store.tombstones,
         evictions=dict(store.evictions),
         eviction_policy=store.policy,
+        eviction_changing=store.is_changing_policy,
+        policy_shadows=policy_shadows(store),
         reads=reads,
         writes=writes,
         hits=reader.hits + table.gate_hits,
@@ -178,6 +195,7 @@ def _counters(node: Node) -> dict[str, int]:
         "records_save_us": int(process.get("records_save_s", 0.0) * 1e6),
         **store.counters,
         **node.topology_changes.counters(),
+        "policy_shadow_samples_skipped": store.shadow_samples_skipped,
         "partial_slots": store.partial_slots,
         "calls_timed_out": coordinator.calls.timed_out,
         "stale_epochs_refused": coordinator.epochs.stale_refused,

@@ -104,6 +104,19 @@ class LatencyHistogram:
     sum_us: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyShadow:
+    """What an eviction policy would have done with the requests of this node, from a sample."""
+
+    policy: str
+    hit_ratio: float
+    """0..1, averaged over the last rounds."""
+    samples: int
+    """Requests that it rests on."""
+    rules: bool = False
+    """Whether it orders the entries now; under ``adaptive``, whether it was chosen."""
+
+
 LATENCY_BOUNDS_US: tuple[int, ...] = (
     50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000,
     100_000, 200_000, 500_000, 1_000_000, 2_000_000,
@@ -139,6 +152,10 @@ class NodeStatistics:
     evictions: dict[str, int] = field(default_factory=dict)
     """By cause: ``size``, ``expired``, ``forced``, ``moved``."""
     eviction_policy: str = ""
+    eviction_changing: bool = False
+    """Whether entries are still being handed over to that policy."""
+    policy_shadows: tuple[PolicyShadow, ...] = ()
+    """Best first; empty until enough requests were seen."""
     # traffic
     reads: int = 0
     writes: int = 0
