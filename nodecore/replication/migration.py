@@ -26,6 +26,7 @@ from nodecore.placement.topology import NOBODY, Member, Topology
 from nodecore.replication.admission import Admission
 from nodecore.replication.announcements import announce
 from nodecore.replication.anti_entropy import STEP_S, AntiEntropy
+from nodecore.replication.anti_entropy import STEPS as COMPARISON_STEPS
 from nodecore.replication.change_driver import ChangeDriver, FillReport
 from nodecore.replication.change_ports import (
     DROP_INTERVAL_S,
@@ -187,6 +188,7 @@ class TopologyChanges:
             "surplus_entries_handed_over": self.surplus.handed_over,
             "surplus_entries_dropped": self.surplus.dropped,
             "change_bytes_sent": self.streams.bytes_sent,
+            "sync_rounds": self.anti_entropy.rounds,
             "sync_slots_compared": self.anti_entropy.compared,
             "sync_slots_differed": self.anti_entropy.differed,
             "sync_slots_skipped": self.anti_entropy.skipped,
@@ -209,7 +211,7 @@ class TopologyChanges:
             self.departure.on_adopted(peer, epoch, now)
         elif epoch == topology.epoch and step == "streamed":
             self.filling.on_streamed(peer, fields, now)
-        elif epoch == topology.epoch and step in ("digests", "differ"):
+        elif epoch == topology.epoch and step in COMPARISON_STEPS:
             self.anti_entropy.on_step(peer, step, fields, now)
         elif epoch == topology.epoch and step == "filled":
             report = _parse_report(fields)

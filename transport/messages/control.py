@@ -193,6 +193,6 @@ class ChangeStep(Message):
     epoch: int
     step: str
     """``fetch`` (stream me these slots), ``streamed`` (you have them), ``filled`` (how far I am),
-    ``adopted`` (this epoch is in force here), ``digests`` and ``differ`` (anti-entropy), ``history``
-    and ``past`` (documents that the asking node has not seen)."""
+    ``adopted`` (this epoch is in force here), ``digests``, ``narrow`` and ``differ``
+    (anti-entropy), ``history`` and ``past`` (documents that the asking node has not seen)."""
     fields: object
