@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from console import cli_chaos, cli_cluster, cli_keyspace, cli_scenario
+from console import cli_chaos, cli_cluster, cli_data, cli_keyspace, cli_scenario
 from console.cli_cluster import Json, Name, SecretFile, take_secret
 from console.cli_output import print_json, print_table, report_error, result, tell
 from console.cli_policy_sim import policy_sim
@@ -29,16 +29,11 @@ app = typer.Typer(
 )
 app.add_typer(cli_cluster.app, name="cluster")
 app.add_typer(cli_chaos.app, name="chaos")
+app.add_typer(cli_data.app)
 app.add_typer(cli_keyspace.app, name="keyspace")
 app.add_typer(cli_scenario.demo_app, name="demo")
 app.add_typer(cli_scenario.app, name="scenario")
 app.command("policy-sim")(policy_sim)
-
-Key = Annotated[str, typer.Argument(help="The key, as UTF-8 text.", metavar="KEY")]
-Address = Annotated[
-    str, typer.Option("--connect", help="Native address of any member, instead of a local name.")
-]
-Timeout = Annotated[float, typer.Option(help="Seconds.", min=0.01, max=60)]
 
 
 def _version(asked: bool) -> None:
@@ -167,76 +162,6 @@ def node(  # noqa: PLR0913 - one parameter an option
 
 
 @app.command()
-def get(
-    key: Key,
-    name: Name = "default",
-    connect: Address = "",
-    timeout: Timeout = 2.0,
-    _secret_file: SecretFile = "",
-) -> None:
-    """Print a value; exit status 1 when there is none."""
-    from console.runtime.data_commands import with_client
-
-    found = with_client(name, connect, lambda c: c.get(key.encode(), timeout_s=timeout), timeout)
-    if found is None:
-        raise ConsoleError(f"no key {key!r}")
-    _write(found)
-
-
-@app.command("set")
-def set_(
-    key: Key,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value, as UTF-8 text.")],
-    ttl: Annotated[float, typer.Option(help="Seconds until it expires; 0 = never.", min=0)] = 0,
-    name: Name = "default",
-    connect: Address = "",
-    timeout: Timeout = 2.0,
-    _secret_file: SecretFile = "",
-) -> None:
-    """Write a value."""
-    from console.runtime.data_commands import with_client
-
-    with_client(
-        name,
-        connect,
-        lambda c: c.set(key.encode(), value.encode(), ttl_s=ttl or None, timeout_s=timeout),
-        timeout,
-    )
-
-
-@app.command("del")
-def delete(
-    key: Key,
-    name: Name = "default",
-    connect: Address = "",
-    timeout: Timeout = 2.0,
-    _secret_file: SecretFile = "",
-) -> None:
-    """Delete a key; exit status 1 when there was none."""
-    from console.runtime.data_commands import with_client
-
-    if not with_client(name, connect, lambda c: c.delete(key.encode(), timeout_s=timeout), timeout):
-        raise ConsoleError(f"no key {key!r}")
-
-
-@app.command()
-def mget(
-    keys: Annotated[list[str], typer.Argument(metavar="KEY...")],
-    name: Name = "default",
-    connect: Address = "",
-    timeout: Timeout = 2.0,
-    _secret_file: SecretFile = "",
-) -> None:
-    """Print several values as one JSON object; null for those that are not there."""
-    from console.runtime.data_commands import with_client
-
-    names = [key.encode() for key in keys]
-    found = with_client(name, connect, lambda c: c.mget(names, timeout_s=timeout), timeout)
-    values = [None if value is None else value.decode("utf-8", "replace") for value in found]
-    print_json(dict(zip(keys, values, strict=True)))
-
-
-@app.command()
 def logs(
     node_id: Annotated[str, typer.Argument(metavar="NODE")],
     name: Name = "default",
@@ -308,13 +233,6 @@ def doctor(json_: Json = False) -> None:
 
 def _word(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _write(value: bytes) -> None:
-    sys.stdout.buffer.write(value)
-    if sys.stdout.isatty():
-        sys.stdout.buffer.write(b"\n")
-    sys.stdout.buffer.flush()
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import trio
 
 from nodecore.client.batching import PLAIN_RESULTS, read_results, write_results
 from nodecore.client.errors import ClientError, Failed, Refused, Unknown, error_of
+from nodecore.client.quality import AnswerQuality
 from nodecore.client.routing import MalformedRoutes, Router, Routes
 from nodecore.client.runtime.pool import Flight, Pool
 from nodecore.errors import Code
@@ -101,6 +102,7 @@ class Calls:
         self._rng = rng
         self._refreshing = trio.Lock()
         self.refresh_wanted = trio.Event()
+        self.quality = AnswerQuality()
 
     # --- routes ------------------------------------------------------------------------------------
 
@@ -134,6 +136,10 @@ class Calls:
 
     def _observe(self, node: str, reply: Message) -> None:
         self.router.mark_up(node)
+        if isinstance(reply, ClientWritten):
+            self.quality.note(reply.flags, reply.copies)
+        elif isinstance(reply, ClientValues):
+            self.quality.note(reply.flags)
         routes = self.router.routes
         if (
             isinstance(reply, ClientValues | ClientWritten | ClientOutcome)
@@ -333,6 +339,7 @@ class Calls:
                 error = self._translate(node, problem)
             else:
                 if isinstance(outcome, Done):
+                    self.quality.note(outcome.flags, outcome.copies)
                     return outcome.result
                 unknown = not isinstance(outcome, FailedOutcome)
                 error = error_of(outcome.code, outcome.text, unknown=unknown)

@@ -19,6 +19,7 @@ import trio
 from nodecore.client.arguments import Text, level_of, many_keys, many_values, one_key, one_value
 from nodecore.client.batching import PLAIN_RESULTS, Batch, Batches
 from nodecore.client.errors import ClientError, Failed, Unknown
+from nodecore.client.quality import AnswerQuality
 from nodecore.client.routing import Router
 from nodecore.client.runtime.calls import Calls, Results
 from nodecore.client.runtime.pool import Dial, NodeLink, Pool
@@ -106,6 +107,11 @@ class Client:
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+    @property
+    def quality(self) -> AnswerQuality:
+        """How good the answers were so far: sloppy, degraded, stale, fewest copies."""
+        return self._calls.quality
 
     # --- background ----------------------------------------------------------------------------------
 
