@@ -31,6 +31,7 @@ EVICTION_POLICIES: Final = (
 )
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MAXMEMORY_BYTES_MIN: Final = 1 << 20
+MAXMEMORY_BYTES_MAX: Final = 1 << 46
 """Below a mebibyte the accounting overhead is all there is."""
 VNODES_MAX: Final = 4096
 REPLICAS_MAX: Final = 16
@@ -48,7 +49,7 @@ _RANGES: Final = {
     "weight": (0.01, WEIGHT_MAX),
     "vnodes": (1, VNODES_MAX),
     "replicas": (1, REPLICAS_MAX),
-    "maxmemory_bytes": (MAXMEMORY_BYTES_MIN, 1 << 46),
+    "maxmemory_bytes": (MAXMEMORY_BYTES_MIN, MAXMEMORY_BYTES_MAX),
     "disk_bytes_max": (0, 1 << 46),
     "scrub_bytes_per_s": (0, 1 << 40),
     "down_grace_s": (1.0, 86_400.0),
