@@ -25,6 +25,7 @@ from nodecore.node_keyspaces import (
     keyspace_set,
 )
 from nodecore.node_recovery import recover
+from nodecore.node_settings import config_get, config_set
 from nodecore.node_steering import STEERING_VERBS
 from nodecore.requests import Done, Failed, Flush, Outcome
 from nodecore.verb_arguments import (
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 Verb: TypeAlias = Callable[["Node", Arguments, OnOutcome, Now], Outcome | None]
 
 
-OPERATOR_VERBS: Final = frozenset({"change.recover", "keyspace.delete", "keyspace.set"})
+OPERATOR_VERBS: Final = frozenset(
+    {"change.recover", "config.set", "keyspace.delete", "keyspace.set"}
+)
 """Verbs that a person must mean: peers can't pass them on."""
 
 
@@ -142,6 +145,8 @@ VERBS: Final[Mapping[str, Verb]] = {
     "cluster.breakers": _cluster_breakers,
     "cluster.hot-keys": _cluster_hot_keys,
     "cluster.status": _cluster_status,
+    "config.get": config_get,
+    "config.set": config_set,
     "events": _events,
     "fault.add": fault_add,
     "fault.heal": fault_heal,

@@ -54,7 +54,8 @@ class NodeSettings:
             except BadArgument as error:
                 text = f"a kept setting is ignored: {error}"
                 node.emit(Emit("config.ignored", text, Severity.WARNING))
-        self._apply()
+        if self.overrides:
+            self._apply()
 
     def change(self, wanted: Mapping[str, object]) -> Failed | None:
         """Check, keep and apply; returns why nothing was done, or None.
