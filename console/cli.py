@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 
-from console import cli_chaos, cli_cluster, cli_data, cli_keyspace, cli_scenario
+from console import (
+    cli_change,
+    cli_chaos,
+    cli_cluster,
+    cli_data,
+    cli_keyspace,
+    cli_placement,
+    cli_scenario,
+)
 from console.cli_cluster import Json, Name, SecretFile, take_secret
 from console.cli_output import print_json, print_table, report_error, result, tell
 from console.cli_policy_sim import policy_sim
@@ -27,10 +35,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A distributed cache that you can watch, break and heal from one terminal.",
 )
+cli_cluster.app.add_typer(cli_placement.app)
+cli_cluster.app.add_typer(cli_change.app, name="change")
 app.add_typer(cli_cluster.app, name="cluster")
 app.add_typer(cli_chaos.app, name="chaos")
-app.add_typer(cli_data.app)
 app.add_typer(cli_keyspace.app, name="keyspace")
+app.add_typer(cli_data.app)
 app.add_typer(cli_scenario.demo_app, name="demo")
 app.add_typer(cli_scenario.app, name="scenario")
 app.command("policy-sim")(policy_sim)

@@ -155,17 +155,24 @@ def add(
     name: Name = "default",
     count: Annotated[int, typer.Option(help="How many nodes.", min=1, max=64)] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for it.", min=1.0)] = 60.0,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what would move.")] = False,
     json_: Json = False,
 ) -> None:
-    """Add nodes; returns when the cluster is stable again."""
-    from console.runtime import cluster_commands
+    """Add nodes; returns when the cluster is stable again, or the first waits for approval."""
+    from console.cli_change_output import print_preview, reasons
+    from console.runtime import change_commands, cluster_commands
     from console.runtime.run import run_command
 
-    added = run_command(lambda: cluster_commands.add(name, count, timeout, tell))
+    with reasons(json_):
+        if preview:
+            wanted = {"kind": "join", "count": count}
+            print_preview(run_command(lambda: change_commands.preview(name, wanted)), json_)
+            return
+        done = run_command(lambda: cluster_commands.add(name, count, timeout, tell))
     if json_:
-        print_json({"added": added})
-    else:
-        result(f"added {', '.join(added)}")
+        print_json({"added": done.added, **({"waits": done.waits} if done.waits else {})})
+    elif done.added:
+        result(f"added {', '.join(done.added)}")
 
 
 @app.command()
@@ -176,13 +183,20 @@ def remove(
         bool, typer.Option("--force", help="Also when fewer members than copies would remain.")
     ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for it.", min=1.0)] = 60.0,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what would move.")] = False,
     json_: Json = False,
 ) -> None:
     """Take a node out: a live one hands its data over first."""
-    from console.runtime import cluster_commands
+    from console.cli_change_output import print_preview, reasons
+    from console.runtime import change_commands, cluster_commands
     from console.runtime.run import run_command
 
-    how = run_command(lambda: cluster_commands.remove(name, node, timeout, tell, force=force))
+    with reasons(json_):
+        if preview:
+            found = run_command(lambda: change_commands.preview_remove(name, node))
+            print_preview(found, json_)
+            return
+        how = run_command(lambda: cluster_commands.remove(name, node, timeout, tell, force=force))
     if json_:
         print_json({"removed": node, "how": how})
     else:

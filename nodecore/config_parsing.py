@@ -301,7 +301,7 @@ _BY_TYPE: Final[dict[str, _Reader]] = {
     "tuple[str, ...]": _texts,
     "dict[str, str]": _pairs,
 }
-_SIZES: Final = ("maxmemory_bytes", "disk_bytes_max")
+_SIZES: Final = ("maxmemory_bytes", "disk_bytes_max", "migration_bytes_per_s")
 _READERS: Final[dict[str, _Reader]] = {
     entry.name: _bytes if entry.name in _SIZES else _BY_TYPE[str(entry.type)]
     for entry in fields(NodeConfig)

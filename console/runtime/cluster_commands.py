@@ -21,6 +21,8 @@ from console.runtime.spawner import DetachedSpawner
 from console.runtime.state_dir import StateDir
 from console.runtime.supervisor import Supervisor
 from nodecore.errors import Code, InvalidTopology
+from nodecore.ids import NodeId
+from nodecore.placement.change_reasons import ChangeReason
 from nodecore.placement.proposals import copies_missing
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
@@ -31,6 +33,7 @@ ASK_TIMEOUT_S: Final = 3.0
 POLL_S: Final = 0.2
 CHANGE_TIMEOUT_S: Final = 12.0
 """A node decides a proposal, or gives it up, within ten seconds."""
+APPROVE: Final = "ringdeck cluster change approve"
 NOTICED_S: Final = 8.0
 """Others notice within this that a process does not answer any more."""
 END_DEADLINE_S: Final = 5.0
@@ -204,14 +207,25 @@ async def wait_stable(record: ClusterRecord, *, present: str = "", absent: str =
         await trio.sleep(POLL_S)
 
 
-async def add(name: str, count: int, timeout_s: float, tell: Tell) -> list[str]:
+@dataclass(slots=True)
+class Added:
+    """What ``add`` has come to."""
+
+    added: list[str]
+    waits: str = ""
+    """A node whose join waits for approval; empty: none."""
+
+
+async def add(name: str, count: int, timeout_s: float, tell: Tell) -> Added:
     """Add nodes one after another; returns their ids when the cluster is stable again.
+
+    Where changes need approval, the first is started, and its join left waiting for it.
 
     Raises:
         ConsoleError: not stable within ``timeout_s``; the node stays, and goes on joining.
     """
     supervisor = running_cluster(name)
-    added: list[str] = []
+    done = Added([])
     with trio.move_on_after(timeout_s) as scope:
         for _ in range(count):
             topology = await wait_stable(supervisor.record)
@@ -219,15 +233,34 @@ async def add(name: str, count: int, timeout_s: float, tell: Tell) -> list[str]:
                 taken = [str(member.node_id) for member in topology.all_members]
                 node = await supervisor.add(taken)
             tell(f"{node.id} started (pid {node.pid}), joining")
+            if await waits_for_approval(supervisor.record, node.id):
+                tell(f"its join waits for approval: {APPROVE} --name {name}")
+                done.waits = node.id
+                return done
             await supervisor.wait_ready(node, timeout_s)
             await wait_stable(supervisor.record, present=node.id)
-            added.append(node.id)
+            done.added.append(node.id)
     if scope.cancelled_caught:
         raise ConsoleError(
-            f"not finished within {timeout_s:g} s ({len(added)} of {count} added)",
-            hint=f"ringdeck cluster status --name {name}",
+            f"not finished within {timeout_s:g} s ({len(done.added)} of {count} added)",
+            hint=f"ringdeck cluster change status --name {name}",
         )
-    return added
+    return done
+
+
+async def waits_for_approval(record: ClusterRecord, node_id: str) -> bool:
+    """Wait for what becomes of a node's wish to join: True, it waits for a person; False, it is
+    under way.
+    """
+    while True:
+        with contextlib.suppress(ClusterUnreachable):
+            topology = await newest_topology(record)
+            wish = topology.proposal
+            if wish is not None and wish.node_id == node_id:
+                return True
+            if topology.change_policy.approval == "auto" or topology.member(NodeId(node_id)):
+                return False
+        await trio.sleep(POLL_S)
 
 
 async def remove(name: str, node_id: str, timeout_s: float, tell: Tell, *, force: bool) -> str:
@@ -254,27 +287,31 @@ async def remove(name: str, node_id: str, timeout_s: float, tell: Tell, *, force
             f"ringdeck cluster remove {node_id} --force --name {name}",
         )
     doors = reachable(supervisor.record)
+    wanted = {"node_id": node_id}
     with trio.move_on_after(timeout_s) as scope:
         if node_id in doors:
-            await _when_free("change.leave", [doors[node_id]], {"node_id": node_id}, tell)
+            begun = await _when_free("change.leave", [doors[node_id]], wanted, tell)
             how = "left"
         else:
             others = [address for name, address in doors.items() if name != node_id]
-            await _when_free("change.remove", others, {"node_id": node_id}, tell, NOTICED_S)
+            begun = await _when_free("change.remove", others, wanted, tell, NOTICED_S)
             how = "removed"
+        if isinstance(begun, dict) and begun.get("waits_for_approval"):
+            tell(f"it waits for approval: {APPROVE} --name {name}")
+            return "waits for approval"
         await wait_stable(supervisor.record, absent=node_id)
     if scope.cancelled_caught:
         raise ConsoleError(
             f"{node_id} is not out within {timeout_s:g} s; the change goes on",
             hint=f"ringdeck cluster status --name {name}",
         )
-    await _end_process(supervisor, node_id)
+    await end_process(supervisor, node_id)
     with supervisor.state.locked():
         supervisor.forget(node_id)
     return how
 
 
-async def _end_process(supervisor: Supervisor, node_id: str) -> None:
+async def end_process(supervisor: Supervisor, node_id: str) -> None:
     """A node that has left stops by itself; one that was removed while paused must be stopped."""
     node = supervisor.record.node(node_id)
     if node is not None:
@@ -289,16 +326,16 @@ async def _when_free(
     arguments: Mapping[str, object],
     tell: Tell,
     patience_s: float = 0.0,
-) -> None:
+) -> object:
     """Run a verb of a change; ``patience_s``: how long a refusal may be for what is not known yet."""
     until = trio.current_time() + patience_s
     told = False
     while True:
         try:
-            await call_first(addresses, verb, arguments, timeout_s=CHANGE_TIMEOUT_S)
-            return
+            return await call_first(addresses, verb, arguments, timeout_s=CHANGE_TIMEOUT_S)
         except NodeRefused as refused:
-            busy = refused.code == Code.CHANGE_RUNNING
+            waits = refused.reason == ChangeReason.APPROVAL_NEEDED
+            busy = refused.code == Code.CHANGE_RUNNING and not waits
             early = refused.code == Code.REFUSED and trio.current_time() < until
             if not busy and not early:
                 raise

@@ -339,8 +339,15 @@ async def wait_gone(waiting: list[NodeRecord], spawner: Spawner, deadline_s: flo
             await trio.sleep(POLL_S)
 
 
-def plan_node(state: StateDir, record: ClusterRecord, taken: frozenset[str]) -> NodeRecord:
+def plan_node(
+    state: StateDir,
+    record: ClusterRecord,
+    taken: frozenset[str],
+    settings: Mapping[str, object] | None = None,
+) -> NodeRecord:
     """A further node for a running cluster, its configuration written; not begun.
+
+    ``settings``: of this node alone.
 
     Raises:
         UsageError: no port is free, or no member runs that it could join through.
@@ -361,5 +368,5 @@ def plan_node(state: StateDir, record: ClusterRecord, taken: frozenset[str]) -> 
     node = _node(node_id, ports.resp, ports.native, ports.http)
     with contextlib.suppress(OSError):
         shutil.rmtree(state.node_folder(node_id))
-    write_config(state, record, node, {"join": [door.native for door in doors]})
+    write_config(state, record, node, {"join": [door.native for door in doors], **(settings or {})})
     return node

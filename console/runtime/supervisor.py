@@ -8,7 +8,7 @@ cluster removes it.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -174,8 +174,10 @@ class Supervisor:
             done.append(await self.restart(down, wait_s=wait_s))
         return done
 
-    async def add(self, taken: Iterable[str] = ()) -> NodeRecord:
-        """Begin one further node; it joins by itself.
+    async def add(
+        self, taken: Iterable[str] = (), settings: Mapping[str, object] | None = None
+    ) -> NodeRecord:
+        """Begin one further node; it joins by itself. ``settings``: of this node alone.
 
         Raises:
             UsageError: nothing to join, or no port free.
@@ -183,7 +185,7 @@ class Supervisor:
         """
         async with self._changing:
             self.refresh()
-            node = launcher.plan_node(self.state, self._record, frozenset(taken))
+            node = launcher.plan_node(self.state, self._record, frozenset(taken), settings)
             node = await launcher.begin_node(self.state, node, self._spawner)
             self._change(node)
         return node

@@ -58,6 +58,10 @@ class Joining:
         self._said = ""
         self.active = False
 
+    def forget_replaced(self) -> None:
+        """This node has been a member: if it comes again, it is in nobody's place."""
+        self._replaces = NOBODY
+
     def begin(self, now: Now) -> None:
         """Ask until :meth:`end`."""
         if not self.active:

@@ -132,6 +132,7 @@ class TopologyChanges:
         if topology.member(self._id) is not None:
             self.departure.end()
             self.joining.end()
+            self.joining.forget_replaced()
         else:
             self._depart(previous, now)
         self._report(now)
