@@ -1,4 +1,4 @@
-"""Server commands: INFO, CONFIG GET, TIME, MEMORY USAGE and this product's own RINGDECK family.
+"""Server commands: INFO, CONFIG GET and SET, TIME, MEMORY USAGE and this product's own RINGDECK family.
 
 Figures come from the node's latest statistics snapshot; what a Redis client expects and this node
 does not have is either left out or a constant that is true of it (``loading:0``).
@@ -12,6 +12,7 @@ from typing import Final
 from nodecore import limits
 from nodecore.doors.commands.connection import by_subcommand
 from nodecore.doors.commands.keys import glob_pattern
+from nodecore.doors.commands.settings import config_set, redis_policy_name
 from nodecore.doors.commands.spec import (
     SYNTAX,
     Arguments,
@@ -82,7 +83,7 @@ def _memory(connection: Connection, now: NodeStatistics) -> dict[str, object]:
         "used_memory_rss": now.rss_bytes,
         "maxmemory": now.memory_bytes_max,
         "maxmemory_human": _human(now.memory_bytes_max),
-        "maxmemory_policy": now.eviction_policy or "none",
+        "maxmemory_policy": redis_policy_name(now.eviction_policy) or "none",
         "mem_fragmentation_ratio": f"{ratio:.2f}",
     }
 
@@ -167,7 +168,7 @@ def _settings(connection: Connection, now: Now) -> dict[str, str]:
         "databases": "1",
         "maxclients": str(limits.CONNECTIONS_MAX),
         "maxmemory": str(statistics.memory_bytes_max),
-        "maxmemory-policy": statistics.eviction_policy,
+        "maxmemory-policy": redis_policy_name(statistics.eviction_policy),
         "proto-max-bulk-len": str(limits.VALUE_BYTES_MAX),
         "resp-cluster": connection.door.resp_cluster,
         "save": "",
@@ -234,6 +235,7 @@ def _container(connection: Connection, arguments: Arguments, now: Now) -> bytes:
 
 _CONFIG: Final = (
     Command("config|get", -3, config_get, ("admin",), "Settings whose names match.", "server", since="2.0.0"),
+    Command("config|set", -4, config_set, ("admin",), "Change settings of this node.", "server", barrier=True, since="2.0.0"),
 )  # fmt: skip
 _MEMORY: Final = (
     Command("memory|usage", -3, memory_usage, ("readonly",), "About how many bytes a key takes.", "server", 2, 2, 1, since="4.0.0"),
