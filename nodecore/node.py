@@ -35,6 +35,7 @@ from nodecore.node_ports import (
     membership_ports,
     membership_settings,
 )
+from nodecore.node_settings import NodeSettings
 from nodecore.node_standing import Standing
 from nodecore.node_statistics import Recorder, snapshot
 from nodecore.node_tick import Ticker
@@ -104,6 +105,7 @@ class Node:
         self.standing = Standing(self)
         self.change_history = ChangeHistory(self.send, self.persist, persisted)
         self._compose(config, rng)
+        self.settings = NodeSettings(self, persisted)
         self.chain.restore(persisted, now)
 
     def _compose(self, config: NodeConfig, rng: Random) -> None:
