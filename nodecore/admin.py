@@ -24,6 +24,7 @@ from nodecore.node_keyspaces import (
     keyspace_progress,
     keyspace_set,
 )
+from nodecore.node_merging import list_merges
 from nodecore.node_recovery import recover
 from nodecore.node_settings import config_get, config_set
 from nodecore.node_steering import STEERING_VERBS
@@ -160,6 +161,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "keyspace.progress": keyspace_progress,
     "keyspace.set": keyspace_set,
     "locate": _locate,
+    "merges": list_merges,
     "shutdown": _shutdown,
     "statistics": _statistics,
     "topology": _topology,

@@ -28,6 +28,7 @@ from nodecore.membership.members import Status
 from nodecore.membership.membership import Membership
 from nodecore.node_faults import clock_skew_ms
 from nodecore.node_flush import flush
+from nodecore.node_merging import Merging
 from nodecore.node_messages import on_control, on_data
 from nodecore.node_ports import (
     change_ports,
@@ -138,6 +139,7 @@ class Node:
             config.migration_bytes_per_s,
             NodeId(config.replaces),
         )
+        self.merging = Merging(self)
         self.cluster_figures = ClusterFigures(self)
         self.peer_questions = PeerQuestions(self.send, self.timers)
         self._ticker = Ticker(self)

@@ -65,6 +65,7 @@ class Standing:
         node.breakers.set_peers(names)
         node.membership.set_members([own, *names], now, voter_sets(document))
         node.peers.changed()
+        node.merging.on_topology(document)
         self.set_peers()
         fresh = self.founding and previous is None
         node.topology_changes.on_topology(document, slot_map, now, fresh=fresh)

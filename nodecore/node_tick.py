@@ -35,6 +35,7 @@ class Ticker:
             self._tell_evictions(report.evicted)
         node.clock.offset_ms = node.membership.clock_offset_ms()
         node.clock.tick(now)
+        node.merging.tick(now)
         sound = node.clock.may_coordinate(now)
         if sound != self._sound_clock:
             self._sound_clock = sound

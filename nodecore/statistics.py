@@ -184,6 +184,8 @@ class NodeStatistics:
     hints_dropped: int = 0
     repairs: int = 0
     conflicts: int = 0
+    conflicts_by_cause: dict[str, int] = field(default_factory=dict)
+    """``update``, ``hint``, ``repair``, ``handover``: how the two versions met."""
     sloppy_writes: int = 0
     degraded_reads: int = 0
     forwarded: int = 0

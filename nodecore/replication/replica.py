@@ -1,8 +1,8 @@
 """The owner's side: what this node does with the data messages of its peers.
 
 It reads and applies copies, checks what came over the wire, refuses versions from too far in the
-future, and counts conflicts (a copy that met something newer than what the coordinator wrote). It
-neither forwards nor judges quorums. Epochs are checked before a message gets here.
+future, counts copies that came late and were missing, and tells what an arriving version met (see
+``conflicts``). It neither forwards nor judges quorums. Epochs are checked before a message gets here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 from nodecore.errors import Code
 from nodecore.ids import Incarnation, Now, Version
 from nodecore.limits import BATCH_KEYS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX
+from nodecore.replication.conflicts import Met
 from nodecore.replication.versions import HybridClock
 from nodecore.storage.memory import ApplyResult, Cause, Store
 from nodecore.table.interface import Kind
@@ -77,7 +78,10 @@ class Replica:
         self._filled = filled
         self._holds = holds
         self._load = load
-        self.conflicts = 0
+        self.taken: dict[str, int] = {}
+        """Copies that came late, by cause, and were newer than what was here."""
+        self.on_met: Callable[[Met, Now], object] = _ignore
+        """Told of a version that met another one of its key."""
 
     def apply_own(
         self,
@@ -156,7 +160,7 @@ class Replica:
             if result in _CODES:
                 refused.append([row, int(_CODES[result])])
             else:
-                self._note_conflict(keys[row], version, now)
+                self._note_older(keys[row], version, len(values[row]), now)
         return self._written(message.epoch, refused)
 
     def on_apply(self, message: PeerApply, now: Now) -> PeerWritten | ErrorReply:
@@ -179,11 +183,19 @@ class Replica:
                 refused.append([row, int(Code.NOT_OWNER)])
                 continue
             version = Version(hlc, node)
+            late = cause in _LATE
+            held = self._held(key, now) if late else None
             result = store.apply(key, kind, value, version, expires_ms, cause, now)
             if result in _CODES:
                 refused.append([row, int(_CODES[result])])
+            elif late:
+                name = message.cause
+                if result is ApplyResult.APPLIED:
+                    self.taken[name] = self.taken.get(name, 0) + 1
+                if held is not None and held[0] != version:
+                    self.on_met(Met(key, version, len(value), *held, name), now)
             elif result is ApplyResult.OLDER and cause is Cause.UPDATE:
-                self._note_conflict(key, version, now)
+                self._note_older(key, version, len(value), now)
         return self._written(message.epoch, refused)
 
     def on_drop(self, message: Drop) -> int:
@@ -208,10 +220,20 @@ class Replica:
             epoch=epoch, incarnation=self._incarnation, refused=refused, load=self._load()
         )
 
-    def _note_conflict(self, key: bytes, version: Version, now: Now) -> None:
+    def _note_older(self, key: bytes, version: Version, size_bytes: int, now: Now) -> None:
+        """An update that something newer was here before."""
+        held = self._held(key, now)
+        if held is not None and held[0] != version:
+            self.on_met(Met(key, version, size_bytes, *held, "update"), now)
+
+    def _held(self, key: bytes, now: Now) -> tuple[Version, int] | None:
+        """(version, bytes of the value) of what is here."""
         found = self.store.get(key, now)
-        if found is not None and (found.hlc, found.node) != version:
-            self.conflicts += 1
+        return None if found is None else (Version(found.hlc, found.node), len(found.value))
+
+
+def _ignore(_met: Met, _now: Now) -> None:
+    """Until conflicts are wired."""
 
 
 def _malformed(what: str) -> ErrorReply:
