@@ -16,8 +16,11 @@ document that is then the newest. This module copies nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 from nodecore.consensus.outcome import ProposalOutcome, ProposalResult
 from nodecore.effects import Emit, Severity
@@ -51,6 +54,14 @@ class FillReport:
     entries: int
     bytes: int
     waits_for: str = ""
+
+
+def parse_report(fields: Mapping[str, object]) -> FillReport | None:
+    """A peer's report; None: it is none."""
+    try:
+        return msgspec.convert(fields, FillReport)
+    except msgspec.ValidationError:
+        return None
 
 
 class _HeldUp(NamedTuple):

@@ -10,7 +10,7 @@ The messages are ``Join`` and ``ChangeStep`` on the control lane, ``PeerApply`` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -27,7 +27,7 @@ from nodecore.replication.admission import Admission
 from nodecore.replication.announcements import announce
 from nodecore.replication.anti_entropy import STEP_S, AntiEntropy
 from nodecore.replication.anti_entropy import STEPS as COMPARISON_STEPS
-from nodecore.replication.change_driver import ChangeDriver, FillReport
+from nodecore.replication.change_driver import ChangeDriver, FillReport, parse_report
 from nodecore.replication.change_ports import (
     DROP_INTERVAL_S,
     DROPS_PER_STEP,
@@ -96,6 +96,8 @@ class TopologyChanges:
         self._drops: dict[int, None] = {}
         self._drop_timer: Timer | None = None
         self._ticked_s: float | None = None
+        self.also_left: Callable[[], int] = lambda: 0
+        """Slots that other rooms still have to copy before the change may end."""
         self.entries_dropped = 0
         """In slots that this node no longer owns."""
         self.slots_reset = 0
@@ -172,6 +174,10 @@ class TopologyChanges:
         found = owned & ~complete
         return found.to_bytes(SLOTS_COUNT, "big") if found else None
 
+    def report(self, now: Now) -> None:
+        """Tell the coordinator of the change how far this node is."""
+        self._report(now)
+
     def progress(self) -> ChangeProgress | None:
         """The change under way, on the node that coordinates it."""
         return self.driver.progress()
@@ -215,7 +221,7 @@ class TopologyChanges:
         elif epoch == topology.epoch and step in COMPARISON_STEPS:
             self.anti_entropy.on_step(peer, step, fields, now)
         elif epoch == topology.epoch and step == "filled":
-            report = _parse_report(fields)
+            report = parse_report(fields)
             if report is not None:
                 self.driver.on_report(peer, report, now)
         if epoch > topology.epoch:
@@ -259,7 +265,11 @@ class TopologyChanges:
             return
         filling = self.filling
         report = FillReport(
-            filling.total, filling.left, filling.entries, filling.bytes, filling.waits_for
+            filling.total,
+            max(filling.left, self.also_left()),
+            filling.entries,
+            filling.bytes,
+            filling.waits_for,
         )
         coordinator = topology.change.coordinator
         if coordinator == self._id:
@@ -386,10 +396,3 @@ class TopologyChanges:
         elif previous is None:
             # An earlier life of this process ended as no member: it was started to be one.
             self.joining.begin(now)
-
-
-def _parse_report(fields: Mapping[str, object]) -> FillReport | None:
-    try:
-        return msgspec.convert(fields, FillReport)
-    except msgspec.ValidationError:
-        return None
