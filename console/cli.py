@@ -16,6 +16,7 @@ from console import (
     cli_change,
     cli_chaos,
     cli_cluster,
+    cli_cluster_config,
     cli_data,
     cli_keyspace,
     cli_placement,
@@ -37,6 +38,8 @@ app = typer.Typer(
 )
 cli_cluster.app.add_typer(cli_placement.app)
 cli_cluster.app.add_typer(cli_change.app, name="change")
+cli_cluster.app.add_typer(cli_cluster_config.app, name="config")
+cli_cluster.app.command("policies")(cli_cluster_config.policies)
 app.add_typer(cli_cluster.app, name="cluster")
 app.add_typer(cli_chaos.app, name="chaos")
 app.add_typer(cli_keyspace.app, name="keyspace")
