@@ -1,19 +1,22 @@
 """``ringdeck chaos``: faults of processes, links, disks and clocks on a running cluster.
 
 All but those of processes end by themselves (60 s unless told otherwise); ``--for forever`` must be
-typed. A node's name as the target of a link fault means everything that reaches it;
-``CALLER->CALLEE`` means one link. Disks and clocks are named by their node, ``n3`` or ``n3:disk``.
+typed. Their commands are made from the catalogue of faults. A node's name as the target of a link
+fault means everything that reaches it; ``CALLER->CALLEE`` means one link. Disks and clocks are named
+by their node, ``n3`` or ``n3:disk``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated
+from inspect import Parameter, Signature
+from typing import Annotated, Any, Final
 
 import typer
 
 from console.cli_cluster import Json, Name
 from console.cli_output import print_json, print_table, result
+from transport.faults import BOTH, DOWN, KINDS, Attribute
 
 app = typer.Typer(no_args_is_help=True, help="Break a running cluster on purpose, and heal it.")
 
@@ -24,6 +27,32 @@ Target = Annotated[
 Part = Annotated[
     str, typer.Argument(help="Whose: a node, or NODE:disk, NODE:clock.", metavar="NODE")
 ]
+_TARGETS: Final = {"link": Target, "disk": Part, "clock": Part}
+_UNITS: Final = {
+    "ms": "Milliseconds.",
+    "us": "Microseconds.",
+    "KB/s": "KB/s.",
+    "bytes": "Bytes.",
+    "share": "Share, 0 to 1.",
+}
+PRESETS: Final[Mapping[tuple[str, str], float]] = {
+    ("latency", "latency"): 200.0,
+    ("bandwidth", "rate"): 100.0,
+    ("slow_close", "delay"): 1000.0,
+    ("slicer", "average_size"): 64.0,
+    ("slicer", "size_variation"): 32.0,
+    ("slicer", "delay"): 1000.0,
+    ("limit_data", "bytes"): 65536.0,
+    ("packet_loss", "loss_rate"): 0.1,
+    ("corrupt", "rate"): 0.01,
+    ("bitflip", "rate"): 0.001,
+    ("slow_fsync", "delay"): 500.0,
+    ("skew", "offset"): 400.0,
+    ("jump", "offset"): 1000.0,
+}
+"""Values of attributes that were not typed: something to see, on a command line. Without one it is
+the catalogue's own default.
+"""
 For = Annotated[str, typer.Option("--for", help="How long: 60s, 2m, 500ms, forever.")]
 Control = Annotated[
     bool, typer.Option("--control", help="Also on the links that carry probes and topology.")
@@ -87,244 +116,70 @@ def restart(nodes: Nodes, name: Name = "default", json_: Json = False) -> None:
     _process(name, "restart", nodes, json_)
 
 
-def _link(
-    name: str,
-    kind: str,
-    target: str,
-    attributes: Mapping[str, float],
-    common: tuple[str, bool, str, float],
-) -> None:
+def _inject(kind: str, given: Mapping[str, Any]) -> None:
+    """Put a fault of a link, a disk or a clock on the running cluster."""
     from console.runtime import cluster_commands
     from console.runtime.fault_commands import FaultRequest, add_fault, parse_duration
     from console.runtime.run import run_command
 
-    for_, control, stream, toxicity = common
     request = FaultRequest(
         kind,
-        target,
-        attributes,
-        stream=stream,
-        toxicity=toxicity,
-        for_s=parse_duration(for_),
-        control=control,
+        given["target"],
+        {attribute.name: given[_parameter(attribute)] for attribute in KINDS[kind].attributes},
+        stream=given.get("stream", BOTH if kind == "cut" else DOWN),
+        toxicity=given.get("toxicity", 1.0),
+        for_s=parse_duration(given["for_"]),
+        control=given.get("control", kind == "cut"),
     )
-    record = cluster_commands.running_cluster(name).record
+    record = cluster_commands.running_cluster(given["name"]).record
     doors = cluster_commands.reachable(record)
     nodes = [node.id for node in record.nodes]
     result(run_command(lambda: add_fault(doors, nodes, request)))
 
 
-@app.command()
-def latency(
-    target: Target,
-    latency: Annotated[float, typer.Option(help="Milliseconds.", min=0)] = 200.0,
-    jitter: Annotated[float, typer.Option(help="Milliseconds, plus or minus.", min=0)] = 0.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Delay bytes."""
-    attributes = {"latency": latency, "jitter": jitter}
-    _link(name, "latency", target, attributes, (for_, control, stream, toxicity))
+def _parameter(attribute: Attribute) -> str:
+    """Its name among a command's parameters: not that of a builtin."""
+    return "bytes_" if attribute.name == "bytes" else attribute.name
 
 
-@app.command()
-def bandwidth(
-    target: Target,
-    rate: Annotated[float, typer.Option(help="KB/s.", min=0.001)] = 100.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Let only so many bytes a second through."""
-    _link(name, "bandwidth", target, {"rate": rate}, (for_, control, stream, toxicity))
+def _options(kind: str) -> list[Parameter]:
+    """Target, attributes with their bounds, and the common options, as one command takes them."""
+    place = KINDS[kind].place
+    options = [Parameter("target", Parameter.POSITIONAL_OR_KEYWORD, annotation=_TARGETS[place])]
+    added: list[tuple[str, Any, Any]] = []
+    for attribute in KINDS[kind].attributes:
+        flag = f"--{attribute.name.replace('_', '-')}"
+        option = typer.Option(
+            flag, help=_UNITS[attribute.unit], min=attribute.low, max=attribute.high
+        )
+        default = PRESETS.get((kind, attribute.name), attribute.default)
+        added.append((_parameter(attribute), Annotated[float, option], default))
+    added += [("name", Name, "default"), ("for_", For, "60s")]
+    if place == "link" and kind != "cut":
+        added += [
+            ("control", Control, False),
+            ("stream", Stream, DOWN),
+            ("toxicity", Toxicity, 1.0),
+        ]
+    return options + [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, annotation, default in added
+    ]
 
 
-@app.command("slow_close")
-def slow_close(
-    target: Target,
-    delay: Annotated[float, typer.Option(help="Milliseconds.", min=0)] = 1000.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Delay the end of connections."""
-    _link(name, "slow_close", target, {"delay": delay}, (for_, control, stream, toxicity))
+def _command_of(kind: str) -> Callable[..., None]:
+    def inject(**given: object) -> None:
+        _inject(kind, given)
+
+    text = KINDS[kind].text
+    inject.__doc__ = text[0].upper() + text[1:] + "."
+    # Typer reads a command's options from its signature.
+    inject.__signature__ = Signature(_options(kind))  # type: ignore[attr-defined]
+    return inject
 
 
-@app.command()
-def timeout(
-    target: Target,
-    timeout: Annotated[
-        float, typer.Option(help="Milliseconds until the close; 0 = never.", min=0)
-    ] = 0.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Swallow all bytes, then close."""
-    attributes = {"timeout": timeout}
-    _link(name, "timeout", target, attributes, (for_, control, stream, toxicity))
-
-
-@app.command("reset_peer")
-def reset_peer(
-    target: Target,
-    timeout: Annotated[float, typer.Option(help="Milliseconds until the reset.", min=0)] = 0.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Reset connections."""
-    attributes = {"timeout": timeout}
-    _link(name, "reset_peer", target, attributes, (for_, control, stream, toxicity))
-
-
-@app.command()
-def slicer(  # noqa: PLR0913 - one parameter an option
-    target: Target,
-    average_size: Annotated[float, typer.Option(help="Bytes of a slice.", min=1)] = 64.0,
-    size_variation: Annotated[float, typer.Option(help="Bytes, plus or minus.", min=0)] = 32.0,
-    delay: Annotated[float, typer.Option(help="Microseconds between slices.", min=0)] = 1000.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Cut the bytes into small pieces."""
-    attributes = {
-        "average_size": average_size,
-        "size_variation": size_variation,
-        "delay": delay,
-    }
-    _link(name, "slicer", target, attributes, (for_, control, stream, toxicity))
-
-
-@app.command("limit_data")
-def limit_data(
-    target: Target,
-    bytes_: Annotated[float, typer.Option("--bytes", help="Then close.", min=1)] = 65536.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Close connections after so many bytes."""
-    _link(name, "limit_data", target, {"bytes": bytes_}, (for_, control, stream, toxicity))
-
-
-@app.command("packet_loss")
-def packet_loss(
-    target: Target,
-    loss_rate: Annotated[float, typer.Option(help="Share, 0 to 1.", min=0, max=1)] = 0.1,
-    correlation: Annotated[float, typer.Option(help="0 to 1.", min=0, max=1)] = 0.0,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Delay chunks as a lost and repeated packet would."""
-    attributes = {"loss_rate": loss_rate, "correlation": correlation}
-    _link(name, "packet_loss", target, attributes, (for_, control, stream, toxicity))
-
-
-@app.command()
-def cut(target: Target, name: Name = "default", for_: For = "60s") -> None:
-    """Part links: nothing passes, probes neither."""
-    _link(name, "cut", target, {}, (for_, True, "both", 1.0))
-
-
-@app.command()
-def corrupt(
-    target: Target,
-    rate: Annotated[float, typer.Option(help="Share of chunks, 0 to 1.", min=0, max=1)] = 0.01,
-    name: Name = "default",
-    for_: For = "60s",
-    control: Control = False,
-    stream: Stream = "down",
-    toxicity: Toxicity = 1.0,
-) -> None:
-    """Flip bytes in flight; checksums must catch it."""
-    _link(name, "corrupt", target, {"rate": rate}, (for_, control, stream, toxicity))
-
-
-def _part(name: str, kind: str, target: str, attributes: Mapping[str, float], for_: str) -> None:
-    """A fault of a node's own disk or clock."""
-    _link(name, kind, target, attributes, (for_, False, "down", 1.0))
-
-
-@app.command()
-def bitflip(
-    target: Part,
-    rate: Annotated[float, typer.Option(help="Share of reads, 0 to 1.", min=0, max=1)] = 0.001,
-    name: Name = "default",
-    for_: For = "60s",
-) -> None:
-    """Flip a bit in what is read from a disk; checksums must catch it."""
-    _part(name, "bitflip", target, {"rate": rate}, for_)
-
-
-@app.command()
-def eio(
-    target: Part,
-    rate: Annotated[float, typer.Option(help="Share of writes, 0 to 1.", min=0, max=1)] = 1.0,
-    name: Name = "default",
-    for_: For = "60s",
-) -> None:
-    """Fail writes to a disk; a node that can't keep its records stops."""
-    _part(name, "eio", target, {"rate": rate}, for_)
-
-
-@app.command()
-def enospc(target: Part, name: Name = "default", for_: For = "60s") -> None:
-    """Fill a disk: every write fails; a node that can't keep its records stops."""
-    _part(name, "enospc", target, {}, for_)
-
-
-@app.command("slow_fsync")
-def slow_fsync(
-    target: Part,
-    delay: Annotated[float, typer.Option(help="Milliseconds.", min=0)] = 500.0,
-    name: Name = "default",
-    for_: For = "60s",
-) -> None:
-    """Let a node wait for its disk at every record."""
-    _part(name, "slow_fsync", target, {"delay": delay}, for_)
-
-
-@app.command()
-def skew(
-    target: Part,
-    offset: Annotated[float, typer.Option(help="Milliseconds, plus or minus.")] = 400.0,
-    name: Name = "default",
-    for_: For = "60s",
-) -> None:
-    """Let a node's wall clock be off."""
-    _part(name, "skew", target, {"offset": offset}, for_)
-
-
-@app.command()
-def jump(
-    target: Part,
-    offset: Annotated[float, typer.Option(help="Milliseconds, plus or minus.")] = 1000.0,
-    name: Name = "default",
-    for_: For = "60s",
-) -> None:
-    """Let a node's wall clock jump; it jumps back when the fault ends."""
-    _part(name, "jump", target, {"offset": offset}, for_)
+for _kind in KINDS:
+    app.command(_kind)(_command_of(_kind))
 
 
 @app.command()
