@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import socket
 import subprocess
 import time
@@ -17,12 +16,7 @@ from nodecore.doors.resp import RespDoor, RespSession
 from nodecore.ids import Now
 from tests.nodecore.doors.fakes import FakeBackend
 
-pytestmark = [
-    pytest.mark.external,
-    pytest.mark.skipif(
-        shutil.which("redis-server") is None, reason="redis-server is not installed"
-    ),
-]
+pytestmark = pytest.mark.external("redis-server")
 
 INTEGERS = (
     "0",
