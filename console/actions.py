@@ -175,6 +175,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         group="View",
     ),
     Action(
+        "view.keyspaces", "K", "keyspaces", "Keyspaces",
+        "Policies of keys by pattern: mode, copies, expiry, what a partition allows.", group="View",
+    ),
+    Action(
         "view.theme", "f9", "next_theme", "Next theme", "Switch to the next theme.", group="View"
     ),
     Action(

@@ -122,6 +122,7 @@ class SnapshotAssembler:
             owners=self._owners,
             owners_next=self._owners_next,
             change=_change(fresh),
+            keyspaces=topology.keyspaces if topology is not None else (),
             hot_keys=self._hot_keys(fresh),
             faults=_faults(observed, fresh),
             load=observed.load,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from typing import Protocol
 
+from nodecore.placement.topology import Keyspace
 from nodecore.statistics import ChangeProgress, EventRecord, FaultState, KeyHeat, NodeStatistics
 
 
@@ -112,6 +113,8 @@ class ClusterSnapshot:
     owners_next: tuple[tuple[int, ...], ...] | None = None
     """In a joint epoch the owners to be."""
     change: ChangeProgress | None = None
+    keyspaces: tuple[Keyspace, ...] = ()
+    """Policies of the newest document; empty while none is known."""
     hot_keys: tuple[tuple[KeyHeat, str], ...] = ()
     """Merged over the cluster, hottest first, with the first owner's node id."""
     faults: tuple[ActiveFault, ...] = ()

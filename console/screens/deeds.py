@@ -14,6 +14,7 @@ from console.bars.membership import AddBar, RemoveBar
 from console.bars.text import TextBar
 from console.formatting import number, percent
 from console.painters.heat import heat_top, map_groups
+from console.painters.keyspaces import keyspace_lines
 from console.painters.nodes import detail_lines
 from console.screens.help import help_lines
 from console.screens.sheet import Sheet
@@ -221,6 +222,15 @@ class Deeds:
     def node_log(self) -> None:
         if self._scene.choices.cursor:
             self._screen.console_app.fetch_log(self._scene.choices.cursor, LOG_LINES)
+
+    def keyspaces(self) -> None:
+        scene = self._scene
+
+        def produce() -> list[str]:
+            snapshot = scene.model.snapshot
+            return keyspace_lines(snapshot.keyspaces, snapshot.cluster, read_only=scene.read_only)
+
+        self._screen.app.push_screen(Sheet("Keyspaces", produce))
 
     def next_theme(self) -> None:
         self._screen.console_app.next_theme()

@@ -14,7 +14,7 @@ from nodecore.doors.routes import ROUTES
 from nodecore.doors.session import OnOutcome
 from nodecore.errors import Code
 from nodecore.ids import Now
-from nodecore.requests import Done, Failed, Flag, Unknown
+from nodecore.requests import Done, Failed, Flag, Level, Unknown
 from tests.nodecore.doors.fakes import START, FakeBackend
 
 
@@ -337,3 +337,99 @@ def test_garbage_never_raises(data: bytes) -> None:
     session.receive(b"GET /cache/" + data + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", START)
     session.take_output()
     session.end(START)
+
+
+def test_keyspaces_are_listed_set_and_deleted() -> None:
+    backend = FakeBackend()
+    backend.admin_results = {
+        "keyspace.list": Done({"epoch": 7, "keyspaces": []}),
+        "keyspace.set": Done({"epoch": 8, "applied": True}),
+        "keyspace.delete": Failed(Code.BAD_REQUEST, "no keyspace 'x*'"),
+    }
+    session = connect(backend)
+    body = b'{"pattern": "session:*", "n": 2, "write_through": false}'
+    listed, made, gone = ask(
+        session,
+        request("GET", "/admin/keyspaces"),
+        request("PUT", "/admin/keyspaces?preview=true", body),
+        request("DELETE", "/admin/keyspaces?pattern=x%2a"),
+    )
+    assert (listed.status, made.status, gone.status) == (200, 200, 400)
+    assert gone.json["error"]["message"] == "no keyspace 'x*'"
+    assert [call for call in backend.admin_calls if call[0] != "keyspace.list"] == [
+        (
+            "keyspace.set",
+            {"pattern": "session:*", "n": 2, "write_through": False, "preview": True},
+        ),
+        ("keyspace.delete", {"pattern": "x*", "preview": False}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "/admin/keyspaces", b'{"n": 2}', 422),
+        ("PUT", "/admin/keyspaces", b'{"pattern": "a*", "n": 99}', 422),
+        ("PUT", "/admin/keyspaces", b'{"pattern": "a*", "colour": 1}', 422),
+        ("PUT", "/admin/keyspaces", b'{"pattern": "a*", "on_partition": "maybe"}', 422),
+        ("PUT", "/admin/keyspaces?preview=perhaps", b'{"pattern": "a*"}', 400),
+        ("DELETE", "/admin/keyspaces", b"", 400),
+        ("POST", "/admin/keyspaces", b"{}", 405),
+    ],
+)
+def test_wrong_edits_of_keyspaces_reach_no_node(
+    method: str, path: str, body: bytes, status: int
+) -> None:
+    backend = FakeBackend()
+    (reply,) = ask(connect(backend), request(method, path, body))
+    assert reply.status == status
+    assert backend.admin_calls == []
+
+
+def test_consistency_travels_in_queries_and_in_batches() -> None:
+    backend = FakeBackend()
+    session = connect(backend)
+    value = b'{"value": 1}'
+    body = b'{"consistency": "all", "operations": [{"op": "get", "key": "a"}]}'
+    replies = ask(
+        session,
+        request("PUT", "/cache/a?consistency=quorum", value),
+        request("GET", "/cache/a?consistency=ONE"),
+        request("DELETE", "/cache/a?consistency=all"),
+        request("POST", "/cache/batch", body),
+        request("GET", "/cache/a?consistency=most"),
+        request("POST", "/cache/batch", body.replace(b"all", b"most")),
+    )
+    assert [reply.status for reply in replies] == [200, 200, 200, 200, 400, 422]
+    levels = [submitted.level for submitted in backend.submitted]  # type: ignore[union-attr]
+    assert levels == [Level.QUORUM, Level.ONE, Level.ALL, Level.ALL]
+
+
+def test_replies_tell_copies_and_quality() -> None:
+    backend = FakeBackend(flags=Flag.SLOPPY)
+    session = connect(backend)
+    batch = b'{"operations": [{"op": "set", "key": "b", "value": 2}]}'
+    put, batched, gone = ask(
+        session,
+        request("PUT", "/cache/a", b'{"value": 1}'),
+        request("POST", "/cache/batch", batch),
+        request("DELETE", "/cache/a"),
+    )
+    for reply in (put, gone):
+        assert reply.headers["x-ringdeck-copies"] == "2"
+        assert reply.headers["x-ringdeck-sloppy"] == "1"
+    (result,) = batched.json["results"]
+    assert (result["copies"], result["flags"]) == (2, ["sloppy"])
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(Code.READ_ONLY, 503), (Code.NO_QUORUM, 503), (Code.NOT_ENOUGH_COPIES, 503)],
+)
+def test_what_a_partition_forbids_may_be_tried_again(code: Code, status: int) -> None:
+    backend = FakeBackend()
+    backend.fail = lambda _request: Failed(code, "this node sees 1 of 3 voters", 1.0)
+    (reply,) = ask(connect(backend), request("PUT", "/cache/a", b'{"value": 1}'))
+    assert reply.status == status
+    assert reply.headers["retry-after"] == "1"
+    assert "1 of 3 voters" in reply.json["error"]["message"]

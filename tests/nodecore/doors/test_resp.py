@@ -228,6 +228,26 @@ def test_levels_are_carried_by_requests() -> None:
     assert talk(session, ("RINGDECK", "LEVEL", "QUORUM"), ("GET", "a")) == b"+OK\r\n$-1\r\n"
     assert backend.submitted[-1] == Read((b"a",), Level.QUORUM)
     assert not is_open(session)
+    assert talk(session, ("RINGDECK", "LEVEL")) == b"$6\r\nquorum\r\n"
+    assert talk(session, ("RINGDECK", "LEVEL", "most")).startswith(b"-ERR level must be one of")
+    assert talk(session, ("RESET",), ("RINGDECK", "LEVEL")) == b"+RESET\r\n$7\r\ndefault\r\n"
+    assert is_open(session)
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        (Code.READ_ONLY, b"-READONLY "),
+        (Code.NO_QUORUM, b"-CLUSTERDOWN "),
+        (Code.NOT_ENOUGH_COPIES, b"-NOREPLICAS "),
+    ],
+)
+def test_a_partition_is_told_in_words_that_redis_clients_know(code: Code, word: bytes) -> None:
+    backend = FakeBackend()
+    backend.fail = lambda _request: Failed(code, "this node sees 1 of 3 voters")
+    session = connect(backend)
+    for command in (("SET", "a", "1"), ("GET", "a"), ("INCR", "a"), ("DEL", "a")):
+        assert talk(session, command) == word + b"this node sees 1 of 3 voters\r\n"
 
 
 def test_quit_closes_after_its_reply() -> None:
