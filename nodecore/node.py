@@ -52,6 +52,7 @@ from nodecore.routing import Peers
 from nodecore.statistics import NodeStatistics
 from nodecore.storage.disk import DiskStore, DiskWrites, NoDisk
 from nodecore.storage.memory import Store
+from nodecore.strong.room import StrongRoom
 from nodecore.table.interface import Table
 from nodecore.timers import Timers
 from transport.codec import pack_plain
@@ -106,6 +107,7 @@ class Node:
         self.standing = Standing(self)
         self.change_history = ChangeHistory(self.send, self.persist, persisted)
         self._compose(config, rng)
+        self.strong = StrongRoom(self, change_ports(self), Random(rng.random()), persisted)
         self.settings = NodeSettings(self, persisted)
         self.chain.restore(persisted, now)
 
@@ -192,6 +194,7 @@ class Node:
                 generation = self.breakers.generation(peer)
                 self.breakers.record(peer, generation, 0.0, reason or "no link", now)
                 self.topology_changes.on_unreachable(peer, now)
+                self.strong.on_unreachable(peer, now)
             if was != up:
                 word = "up" if up else "down"
                 detail = f": {reason}" if reason else ""
@@ -228,6 +231,7 @@ class Node:
         """Send what has collected for each peer during this wake-up."""
         self.clock.end_of_turn()
         self.coordinator.flush(now)
+        self.strong.flush(now)
 
     def take_effects(self) -> list[Effect]:
         """The effects since the last call, to be executed in order."""
@@ -249,6 +253,7 @@ class Node:
     def close(self) -> None:
         """The process ends in order: what a restart would have to wait for is written down."""
         self.clock.close()
+        self.strong.close()
 
     def record_latency(self, kind: str, microseconds: int, count: int = 1) -> None:
         """``count`` operations of ``kind`` (``read``, ``write``) took so long."""
@@ -294,7 +299,7 @@ class Node:
     def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """See ``Backend.submit``."""
         if type(request) is KeyCount:
-            return Done(sum(map(self.store.live_count, self.standing.primary_slots)))
+            return Done(self.strong.key_count(self.standing.primary_slots))
         if type(request) is Flush:
             return flush(self, on_outcome, now)
         return self.coordinator.submit(request, on_outcome, now)
@@ -309,15 +314,15 @@ class Node:
 
     def local_count(self, slot: int) -> int:
         """Live keys of a slot here."""
-        return self.store.live_count(slot)
+        return self.strong.key_count([slot])
 
     def local_keys(self, slot: int, count: int) -> list[bytes]:
         """Up to ``count`` of them."""
-        return self.store.live_keys(slot, count)
+        return self.strong.local_keys(slot, count)
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """Local keys in slots owned first by this node."""
-        return self.store.scan(cursor, count, self.standing.is_primary)
+        return self.strong.scan(cursor, count, self.standing.is_primary)
 
     def statistics(self, now: Now) -> NodeStatistics:
         """A snapshot of this moment."""

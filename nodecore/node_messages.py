@@ -13,6 +13,7 @@ from nodecore.admin import OPERATOR_VERBS
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
 from nodecore.requests import Done, Failed, Outcome
+from nodecore.strong.room import COPY_CAUSE
 from transport.messages import (
     Admin,
     AdminReply,
@@ -25,6 +26,7 @@ from transport.messages import (
     PeerApply,
     PeerRead,
     PeerWrite,
+    StrongAsk,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 def on_data(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -> None:
     """A message of the data lane."""
     coordinator = node.coordinator
-    if not isinstance(message, PeerRead | PeerWrite | PeerApply | Forward | Drop):
+    if not isinstance(message, PeerRead | PeerWrite | PeerApply | Forward | Drop | StrongAsk):
         coordinator.calls.on_reply(peer, stream, message, now)
         return
     epochs = coordinator.epochs
@@ -48,6 +50,10 @@ def on_data(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -
             node.send(peer, Lane.DATA, stream, replica.on_write(message, now))
         case PeerRead():
             node.send(peer, Lane.DATA, stream, replica.on_read(message, now))
+        case StrongAsk():
+            node.strong.on_ask(peer, stream, message, now)
+        case PeerApply(cause=cause) if cause == COPY_CAUSE:
+            node.send(peer, Lane.DATA, stream, node.strong.on_copies(message, now))
         case PeerApply():
             node.send(peer, Lane.DATA, stream, replica.on_apply(message, now))
         case Drop():
@@ -72,6 +78,8 @@ def on_control(node: Node, peer: NodeId, stream: int, message: Message, now: Now
     if isinstance(message, ChangeStep) and node.change_history.on_step(
         peer, message.step, message.fields
     ):
+        return
+    if isinstance(message, ChangeStep) and node.strong.on_step(peer, message, now):
         return
     node.topology_changes.on_message(peer, stream, message, now)
 

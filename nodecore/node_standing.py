@@ -68,6 +68,7 @@ class Standing:
         node.merging.on_topology(document)
         self.set_peers()
         fresh = self.founding and previous is None
+        node.strong.on_topology(document, slot_map, self.routing, now, fresh=fresh)
         node.topology_changes.on_topology(document, slot_map, now, fresh=fresh)
         self.refresh_gate(now)
         state = "joint" if document.joint else "stable"

@@ -45,6 +45,7 @@ class Ticker:
         expire_faults(node, now)
         node.change_history.tick(node.membership.is_live, now)
         node.coordinator.tick(now)
+        node.strong.tick(now)
 
     def _look_for_voters(self) -> None:
         """Of the voters of both sets (in a joint document) the fewest, in proportion, that live."""

@@ -13,12 +13,15 @@ from nodecore.placement.topology import Keyspace, Topology
 
 
 def propose_flush(topology: Topology, flushed_hlc: int) -> Topology:
-    """A new flush generation: every version at or below ``flushed_hlc`` is gone."""
+    """A new flush generation: every version at or below ``flushed_hlc`` is gone, and so
+    is every strong value of an earlier epoch.
+    """
     return successor(
         topology,
         "flush",
         flushes=topology.flushes + 1,
         flushed_hlc=max(topology.flushed_hlc, flushed_hlc),
+        flushed_epoch=topology.epoch + 1,
     )
 
 

@@ -52,6 +52,8 @@ def problems(topology: Topology) -> list[str]:
         found.append("cluster_id: must be given and short")
     if topology.generation < 0 or topology.flushes < 0 or topology.flushed_hlc < 0:
         found.append("generations and clocks are not negative")
+    if not 0 <= topology.flushed_epoch <= topology.epoch:
+        found.append(f"flushed_epoch {topology.flushed_epoch}: no epoch up to this one")
     if len(topology.reason) > TEXT_CHARACTERS_MAX:
         found.append("reason: too long")
     found += _member_problems(topology.members, "members")
@@ -229,7 +231,9 @@ def step_problems(old: Topology, new: Topology) -> list[str]:
         found.append("another cluster or generation")
     if new.feature_level < old.feature_level:
         found.append("the feature level never falls")
-    if new.flushes < old.flushes or new.flushed_hlc < old.flushed_hlc:
+    flushed = (new.flushes, new.flushed_hlc, new.flushed_epoch)
+    known = (old.flushes, old.flushed_hlc, old.flushed_epoch)
+    if any(number < other for number, other in zip(flushed, known, strict=True)):
         found.append("a flush is never taken back")
     return found + _placement_step_problems(old, new)
 

@@ -159,6 +159,8 @@ class Topology:
     """Generation of FLUSHALL."""
     flushed_hlc: int = 0
     """Versions at or below this clock value belong to an earlier flush generation."""
+    flushed_epoch: int = 0
+    """Strong values that were written in an earlier epoch are gone: that of the last FLUSHALL."""
     assignment: bytes = b""
     """``even`` placement: the owners, see ``even.py``."""
     change: Change | None = None

@@ -33,6 +33,7 @@ from nodecore.requests import Done, Failed, Outcome, Read, Request, Unknown, Upd
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
 from nodecore.storage.memory import Store
+from nodecore.strong.requests import StrongRequests
 from nodecore.timers import Timers
 from transport.messages import ErrorReply, Forward, Forwarded, Lane, PeerApply, PeerRead
 
@@ -111,6 +112,8 @@ class Coordinator:
             self.replicator,
             self.forwarder,
         )
+        self.strong: StrongRequests | None = None
+        """Takes what touches strong keys."""
         self.reads = 0
         self.writes = 0
         self.errors = 0
@@ -148,6 +151,8 @@ class Coordinator:
     ) -> Outcome | None:
         if self._routing is None:
             return Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)
+        if self.strong is not None and self.strong.concerns(request):
+            return self._run_strong(request, on_outcome, now, forwarded=forwarded)
         match request:
             case Read():
                 self.reads += len(request.keys)
@@ -166,6 +171,20 @@ class Coordinator:
                 return self.updater.update(request, on_outcome, now, forwarded=forwarded)
             case _:
                 return Failed(Code.BAD_REQUEST, f"{type(request).__name__} is not run here")
+
+    def _run_strong(
+        self, request: Request, on_outcome: OnOutcome, now: Now, *, forwarded: bool
+    ) -> Outcome | None:
+        assert self.strong is not None
+        keys = self.strong.keys_of(request)
+        if type(request) is Read:
+            self.reads += len(keys)
+        else:
+            self.writes += len(keys)
+            if not forwarded:
+                self.on_write(keys)
+        elsewhere = partial(self._run, forwarded=forwarded)
+        return self.strong.run(request, on_outcome, now, forwarded=forwarded, elsewhere=elsewhere)
 
     def _write_elsewhere(
         self, request: Write, on_outcome: OnOutcome, now: Now, *, forwarded: bool

@@ -45,6 +45,20 @@ class Place(NamedTuple):
     flushed_epoch: int
 
 
+class Asker(Protocol):
+    """Who puts questions to acceptors."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the answers still matter."""
+
+    def on_told(self, voter: NodeId, kind: Kind, told: Told, now: Now) -> None:
+        """An acceptor has answered."""
+
+    def on_failure(self, voter: NodeId, kind: Kind, reason: Failed, now: Now) -> None:
+        """No answer came, or none that can be used."""
+
+
 class Host(Protocol):
     """The coordinator, as an instance sees it."""
 
@@ -53,8 +67,8 @@ class Host(Protocol):
     counters: dict[str, int]
 
     def place(self, key: bytes, slot: int) -> Place: ...
-    def ask(self, peer: NodeId, row: Row, round_: Round) -> None:
-        """Put a question; its answer, or failure, comes to ``KeyInstance.on_told``."""
+    def ask(self, peer: NodeId, row: Row, asker: Asker) -> None:
+        """Put a question; its answer, or failure, comes to the asker."""
 
     def watch(self, round_: Round, now: Now) -> None:
         """Have ``KeyInstance.on_overdue`` called when the round has taken too long."""
@@ -108,6 +122,19 @@ class Round:
     def voters(self) -> tuple[NodeId, ...]:
         """Everybody to ask, each once."""
         return tuple(dict.fromkeys(voter for voters in self.quorums for voter in voters))
+
+    @property
+    def alive(self) -> bool:
+        """Whether its instance has not gone on to another."""
+        return self.instance.round is self
+
+    def on_told(self, voter: NodeId, kind: Kind, told: Told, now: Now) -> None:
+        """An acceptor has answered."""
+        self.instance.on_told(self, voter, kind, told, now)
+
+    def on_failure(self, voter: NodeId, kind: Kind, reason: Failed, now: Now) -> None:
+        """No answer came, or none that can be used."""
+        self.instance.on_failure(self, voter, kind, reason, now)
 
     def agreed(self, ballot: Ballot) -> bool:
         """Whether majorities have reported this accepted ballot."""

@@ -122,17 +122,21 @@ class StrongRequests:
 
     def concerns(self, request: Request) -> bool:
         """Whether any key of the request is strong."""
+        return bool(self._prefixes) and bool(self.keys_of(request))
+
+    def keys_of(self, request: Request) -> tuple[bytes, ...]:
+        """The strong keys of a request."""
         prefixes, routing = self._prefixes, self._routing
-        if not prefixes or routing is None:
-            return False
         match request:
             case Read(keys) | Write(keys):
                 candidates = [key for key in keys if key.startswith(prefixes)]
             case Update(key):
                 candidates = [key] if key.startswith(prefixes) else []
             case _:
-                return False
-        return any(map(routing.is_strong, candidates))
+                candidates = []
+        if not candidates or routing is None:
+            return ()
+        return tuple(filter(routing.is_strong, candidates))
 
     def run(
         self,

@@ -18,7 +18,7 @@ from nodecore.replication.calls import CallEnd, CallFailed
 from nodecore.replication.deadlines import Deadlines
 from nodecore.requests import Failed
 from nodecore.routing import Routing
-from nodecore.strong.instance import KeyInstance, Place, Round
+from nodecore.strong.instance import Asker, KeyInstance, Place, Round
 from nodecore.strong.operations import Operation
 from nodecore.strong.ports import (
     FORWARDED_SHARE,
@@ -40,7 +40,7 @@ from nodecore.strong.replica import (
 )
 from transport.messages import ErrorReply, Message, StrongAsk, StrongTold
 
-_Item: TypeAlias = tuple[Round, Row]
+_Item: TypeAlias = tuple[Asker, Row]
 _TURNS_MAX = 10_000
 """Rounds of one key alone on one node end within a wake-up; more than that is a loop."""
 
@@ -133,7 +133,7 @@ class Rounds:
             if not begin and not outbox:
                 return
             for peer, items in outbox.items():
-                waiting = [item for item in items if item[0].instance.round is item[0]]
+                waiting = [item for item in items if item[0].alive]
                 if peer == self.node:
                     self._ask_here(waiting, now)
                 else:
@@ -160,9 +160,9 @@ class Rounds:
             state = self._registers.get(key, slot) or AcceptorState()
         return Place(routing.epoch, quorums, state, self._registers.floor(slot), flushed_epoch)
 
-    def ask(self, peer: NodeId, row: Row, round_: Round) -> None:
+    def ask(self, peer: NodeId, row: Row, asker: Asker) -> None:
         """See ``Host``."""
-        self._outbox.setdefault(peer, []).append((round_, row))
+        self._outbox.setdefault(peer, []).append((asker, row))
 
     def watch(self, round_: Round, now: Now) -> None:
         """See ``Host``."""
@@ -191,7 +191,7 @@ class Rounds:
 
     def _ask_here(self, items: list[_Item], now: Now) -> None:
         on_told = partial(self._on_rows, self.node, items)
-        self._replica.handle([row for _round, row in items], on_told, now)
+        self._replica.handle([row for _asker, row in items], on_told, now)
 
     def _send(self, peer: NodeId, items: list[_Item], now: Now) -> None:
         if not self._ports.peers.linked(peer):
@@ -200,10 +200,10 @@ class Rounds:
         assert self._routing is not None
         message = StrongAsk(
             self._routing.epoch,
-            bytes(row.kind for _round, row in items),
-            [row.key for _round, row in items],
-            [row.ballot.counter for _round, row in items],
-            [_plain(row.record) for _round, row in items],
+            bytes(row.kind for _asker, row in items),
+            [row.key for _asker, row in items],
+            [row.ballot.counter for _asker, row in items],
+            [_plain(row.record) for _asker, row in items],
         )
         on_end = partial(self._on_end, peer, self._routing.epoch, items)
         self._ports.request(peer, message, on_end, now)
@@ -224,12 +224,12 @@ class Rounds:
         self._fail(peer, items, reason, now)
 
     def _on_rows(self, peer: NodeId, items: list[_Item], told: list[Told], now: Now) -> None:
-        for (round_, row), answer in zip(items, told, strict=True):
-            round_.instance.on_told(round_, peer, row.kind, answer, now)
+        for (asker, row), answer in zip(items, told, strict=True):
+            asker.on_told(peer, row.kind, answer, now)
 
     def _fail(self, peer: NodeId, items: list[_Item], reason: Failed, now: Now) -> None:
-        for round_, row in items:
-            round_.instance.on_failure(round_, peer, row.kind, reason, now)
+        for asker, row in items:
+            asker.on_failure(peer, row.kind, reason, now)
 
 
 def _plain(record: object) -> object:

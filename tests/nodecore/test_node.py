@@ -637,32 +637,23 @@ def test_nothing_is_missing_while_a_node_joins_and_another_is_replaced() -> None
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_keys_of_a_strong_keyspace_are_refused_and_say_why(count: int) -> None:
-    """Nothing pretends to be linearizable: no read, no write, no change, not even of nothing."""
+def test_strong_keys_are_served_at_every_node_and_mix_with_others(count: int) -> None:
     pump = Pump(count)
+    pump.run(1.0)
     key = b"strong:k"
-    outcomes = [
-        pump.submit(name, request)
-        for name in pump.nodes
-        for request in (
-            Write((key,), (b"v",)),
-            Write((b"plain", key), (b"v", b"v")),
-            Update(key, Change.DELETE),
-            Update(key, Change.INCREMENT, (1,)),
-            Update(key, Change.EXPIRE, (1, 0)),
-        )
-    ]
-    for name in pump.nodes:
-        read = pump.submit(name, Read((key, b"plain")))
-        assert isinstance(read, Done)
-        assert isinstance(read.result, list)
-        outcomes.append(read.result[0])
-        assert read.result[1] is None, "a refused batch wrote nothing"
-    for outcome in outcomes:
-        assert isinstance(outcome, Failed), outcome
-        assert outcome.code is Code.REFUSED
-        assert "strong keyspaces are not served by this version" in outcome.text
-    assert isinstance(pump.submit("n1", Write((b"a{strong:}",), (b"v",))), Done)
+    for number, name in enumerate(pump.nodes, start=1):
+        written = pump.submit(name, Write((b"plain", key), (b"v", b"%d" % number)))
+        assert isinstance(written, Done), written
+        counted = pump.submit(name, Update(key, Change.INCREMENT, (10,)))
+        assert isinstance(counted, Done), counted
+        assert isinstance(counted.result, Applied)
+        assert counted.result.number == number + 10
+        for reader in pump.nodes:
+            read = pump.submit(reader, Read((key, b"plain")))
+            assert isinstance(read, Done), read
+            assert isinstance(read.result, list)
+            assert [found.value for found in read.result] == [b"%d" % (number + 10), b"v"]
+        assert all(node.table.get(key) is None for node in pump.nodes.values())
 
 
 def test_latencies_of_coordinated_requests_are_recorded() -> None:

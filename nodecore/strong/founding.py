@@ -1,0 +1,86 @@
+"""Whether a node that founds a cluster is really new, or has lost all memory of having founded it.
+
+The first members of a cluster are given the same list, so one that comes back on an empty disk looks
+like one that starts for the first time. Before a founder votes on strong keys it hears from all other
+founders that they have not voted either. Whoever has voted says so; then the founder has been here
+before, and learns like any node that has lost its state. A founder begins to vote only after each of
+the others has heard from it, so nobody is taken for forgetful for being slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, final
+
+from nodecore.ids import Epoch, NodeId, Now
+from nodecore.placement.topology import Topology
+from transport.messages import ChangeStep, Lane, Message
+
+FOUNDER: Final = "strong-founder"
+
+
+@final
+class Founding:
+    """See the module.
+
+    Args:
+        node: this node.
+        send: of the node.
+        on_decided: called once with True when the cluster is new, with False when it is not.
+    """
+
+    def __init__(
+        self,
+        node: NodeId,
+        send: Callable[[NodeId, Lane, int, Message], None],
+        on_decided: Callable[[bool, Now], None],
+    ) -> None:
+        self._node = node
+        self._send = send
+        self._on_decided = on_decided
+        self._waiting: dict[NodeId, None] = {}
+        self._epoch = Epoch(0)
+        self.undecided = False
+
+    def begin(self, topology: Topology, now: Now) -> None:
+        """This node has made the first document."""
+        self.undecided = True
+        self._waiting = {m.node_id: None for m in topology.members if m.node_id != self._node}
+        self.on_topology(topology, now)
+
+    def on_topology(self, topology: Topology, now: Now) -> None:
+        """A newer document: who is no member any more is not waited for."""
+        self._epoch = topology.epoch
+        members = {member.node_id: None for member in topology.members}
+        self._waiting = {node: None for node in self._waiting if node in members}
+        self._decide(now)
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask everybody who has not been heard of."""
+        if self.undecided:
+            for node in self._waiting:
+                self._tell(node, asks=True)
+
+    def on_step(self, peer: NodeId, fields: Mapping[str, object], now: Now) -> None:
+        """A founder asks, or answers."""
+        fresh, asks = fields.get("fresh") is True, fields.get("asks") is True
+        if asks:
+            self._tell(peer, asks=False)
+        if not self.undecided:
+            return
+        if fresh:
+            self._waiting.pop(peer, None)
+            self._decide(now)
+        elif not asks:
+            self.undecided = False
+            self._on_decided(False, now)
+
+    def _decide(self, now: Now) -> None:
+        if self.undecided and not self._waiting:
+            self.undecided = False
+            self._on_decided(True, now)
+
+    def _tell(self, peer: NodeId, *, asks: bool) -> None:
+        fields = {"fresh": self.undecided, "asks": asks}
+        self._send(peer, Lane.CONTROL, 0, ChangeStep(self._epoch, FOUNDER, fields))
