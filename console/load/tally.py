@@ -6,7 +6,7 @@ otherwise a stall hides the requests that it delayed (coordinated omission; Gil 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, final
 
 import msgspec
@@ -19,21 +19,13 @@ FAILURES_REPORTED_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class LoadReport:
-    """Totals of a run and figures of its last window; one JSON line a second."""
+class LoadReport(LoadState):
+    """What screens show, and what else is known of a run and its last window; one JSON line a
+    second.
+    """
 
-    at_wall_ms: int
-    window_s: float
-    running: bool
-    rate_target: float
-    reads_ratio: float
-    zipf: float
-    keys: int
-    ok: int = 0
-    failed: int = 0
-    unknown: int = 0
-    hits: int = 0
-    misses: int = 0
+    at_wall_ms: int = 0
+    window_s: float = 0.0
     lost: int = 0
     """Reads that found nothing where a write had been acknowledged."""
     stale: int = 0
@@ -41,11 +33,6 @@ class LoadReport:
     """Values that nobody had written."""
     loaded: int = 0
     """Keys written before the run began."""
-    rate: float = 0.0
-    errors_per_s: float = 0.0
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    last_error: str = ""
     failures: tuple[tuple[int, str], ...] = ()
     """(wall clock when it failed, ms; why), of this window."""
     ready: bool = True
@@ -66,23 +53,7 @@ class LoadReport:
 
     def state(self) -> LoadState:
         """The part that screens show."""
-        return LoadState(
-            running=self.running,
-            rate_target=self.rate_target,
-            reads_ratio=self.reads_ratio,
-            zipf=self.zipf,
-            keys=self.keys,
-            ok=self.ok,
-            failed=self.failed,
-            unknown=self.unknown,
-            hits=self.hits,
-            misses=self.misses,
-            rate=self.rate,
-            errors_per_s=self.errors_per_s,
-            p50_ms=self.p50_ms,
-            p99_ms=self.p99_ms,
-            last_error=self.last_error,
-        )
+        return LoadState(**{entry.name: getattr(self, entry.name) for entry in fields(LoadState)})
 
 
 @dataclass(slots=True)

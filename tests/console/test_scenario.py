@@ -142,7 +142,9 @@ def test_not_toml_at_all() -> None:
 
 
 def report(at_ms: int, errors: float, rate: float = 100.0, **more: object) -> LoadReport:
-    base = LoadReport(at_ms, 1.0, True, 100, 0.9, 1.1, 10, rate=rate, errors_per_s=errors)
+    base = LoadReport(
+        True, 100, 0.9, 1.1, 10, rate=rate, errors_per_s=errors, at_wall_ms=at_ms, window_s=1.0
+    )
     return replace(base, **more)  # type: ignore[arg-type]
 
 
