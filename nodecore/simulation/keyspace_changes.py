@@ -10,12 +10,15 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from nodecore.errors import Code
-from nodecore.requests import Done, Failed
+from nodecore.requests import Change, Done, Failed, Outcome, Read, Request, Update, Write
 from nodecore.simulation.run import Expectations, Run
 
 Trace: TypeAlias = "Callable[[str], None] | None"
 
 _SETTLED_S: Final = 30.0
+_MINORITY_S: Final = 15.0
+_OPERATION_S: Final = 2.5
+"""A little more than the operation timeout: nothing may hang."""
 
 
 def _edit(run: Run, verb: str, **arguments: object) -> Done:
@@ -143,9 +146,73 @@ def narrower_pattern(seed: int, trace: Trace = None) -> Run:
     return run
 
 
+def partition_policies(seed: int, trace: Trace = None) -> Run:
+    """One of three is cut off: available keys go on there, read-only and refusing ones as promised."""
+    run = Run(seed, 3, trace=trace)
+    run.begin()
+    _edit(run, "keyspace.set", pattern="key:1*", on_partition="read-only")
+    _edit(run, "keyspace.set", pattern="key:2*", on_partition="refuse")
+    _wait_settled(run)
+    lonely = run.rng.choice(["n1", "n2", "n3"])
+    others = [name for name in ("n1", "n2", "n3") if name != lonely]
+    run.cluster.cut([lonely], others, abrupt=run.rng.random() < 0.5)
+    policy = run.cluster.node(lonely).coordinator.policy
+    run.cluster.wait(lambda: policy.minority, _MINORITY_S, f"{lonely} has noticed")
+    run.reached("minority")
+    expected = (
+        (b"key:1", Code.READ_ONLY, None),
+        (b"key:2", Code.NO_QUORUM, Code.NO_QUORUM),
+        (b"key:3", None, None),
+    )
+    for key, written, read in expected:
+        # A key of its own beside the load's, so that only this changes it.
+        _check_code(_run(run, lonely, Write((key + b":x",), (b"v",))), written)
+        _check_code(_run(run, lonely, Update(key + b":y", Change.INCREMENT, (1,))), written)
+        _check_code(_run(run, lonely, Read((key,))), read)
+    for key, _written, _read in expected:
+        _check_code(_run(run, others[0], Write((key + b":z",), (b"v",))), None)
+    run.cluster.run(2.0)
+    run.cluster.heal()
+    healed_s = run.world.now_s
+    run.cluster.wait_stable(30.0)
+    run.cluster.wait(lambda: not policy.minority, _MINORITY_S, f"{lonely} sees the others")
+    run.cluster.run(6.0)
+    for name in ("n1", "n2", "n3"):
+        outcome = _run(run, name, Read((b"key:3:x", b"key:1:z", b"key:2:z", b"key:1:x")))
+        assert isinstance(outcome, Done), outcome
+        assert isinstance(outcome.result, list)
+        found = [value is not None for value in outcome.result]
+        assert found == [True, True, True, False], f"{name} has {found} after the merge"
+    run.reached("merged")
+    run.expect = Expectations(success=0.7, reads_since_s=healed_s + 6.0)
+    return run
+
+
+def _run(run: Run, name: str, request: Request) -> Outcome:
+    """The outcome of one request at a node, within the operation's time."""
+    outcomes: list[Outcome] = []
+    run.cluster.submit(name, request, outcomes.append)
+    run.cluster.wait(lambda: bool(outcomes), _OPERATION_S, f"{name} answers {request}")
+    return outcomes[0]
+
+
+def _check_code(outcome: Outcome, code: Code | None) -> None:
+    """That a request failed with this code, or (None) did not fail."""
+    found: object = outcome
+    if isinstance(outcome, Done) and isinstance(outcome.result, list):
+        found = outcome.result[0]
+    if code is None:
+        assert isinstance(outcome, Done), outcome
+        assert not isinstance(found, Failed), found
+    else:
+        assert isinstance(found, Failed), f"{found} instead of {code.name}"
+        assert found.code is code, f"{found} instead of {code.name}"
+
+
 KEYSPACE_CHANGES: Final = (
     copies_raised,
     copies_lowered,
     lowered_without_an_owner,
     narrower_pattern,
+    partition_policies,
 )

@@ -37,6 +37,7 @@ STATES = {
     "copies-lowered": "lowered",
     "lowered-without-an-owner": "lowered",
     "narrower-pattern": "narrow",
+    "partition-policies": "merged",
 }
 """What a scenario is about; a run that never gets there proves nothing."""
 
