@@ -67,6 +67,11 @@ class Part:
         return new
 
     @property
+    def touched(self) -> bool:
+        """Whether anybody of either set holds it."""
+        return self.old.copies > 0 or (self.new is not None and self.new.copies > 0)
+
+    @property
     def copies(self) -> int:
         """Distinct processes of the weaker set."""
         if self.new is None:
@@ -156,6 +161,7 @@ class Job:
 
     def begin_round(self, parts: list[Part]) -> None:
         """Start counting anew, at the epoch of ``parts``."""
+        self.possible = self.possible or any(part.touched for part in self.parts)
         self.parts = parts
         self.frame = None
         self.round += 1
@@ -198,6 +204,8 @@ class Job:
                     left += 1
                     continue
             part.settled = True
+            # Settled early for want of owners: what is still under way may be applied.
+            self.possible = self.possible or (self.waiting > 0 and not part.reached)
             for claim in part.claims:
                 claim.open -= 1
                 if not claim.open:
@@ -267,7 +275,8 @@ class Job:
         if self.strict or copies == 0 or part.route.keyspace.on_partition != "available":
             needed = part.old.needed
             code = Code.NOT_ENOUGH_COPIES
-            return Failed(code, f"{copies} of {needed} copies acknowledged"), copies
+            failed = Failed(code, f"{copies} of {needed} copies acknowledged")
+            return failed, max(copies, int(part.touched))
         return None, copies
 
 

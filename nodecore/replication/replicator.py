@@ -212,6 +212,9 @@ class Replicator:
                     for part in owned:
                         part.ack(peer, Epoch(end.epoch), Incarnation(end.incarnation))
                     self._progress(job, now)
+                else:
+                    # Of an epoch that is over: it counts no more, but it was applied.
+                    job.possible = True
                 start += rows
             return
         stale = isinstance(end, CallFailed) and end.code is Code.STALE_EPOCH
@@ -298,6 +301,10 @@ class Replicator:
 
     def _hint(self, job: Job, peer: NodeId, owned: list[Part], now: Now) -> None:
         for part in owned:
+            if not part.touched and not job.possible:
+                # Its keys were reported as failed (others of the job were not): they must not come
+                # about later.
+                continue
             for index in part.indexes:
                 self._hints.add(
                     peer,

@@ -122,3 +122,39 @@ def test_an_outcome_is_final() -> None:
     end(job, part, "", "c")
     assert job.outcome is first
     assert not job.judge()
+
+
+def test_a_failure_that_somebody_holds_is_in_doubt() -> None:
+    job, part = make((A, B, C), (C, D, E), level=Level.QUORUM)
+    end(job, part, "ab", "cde")
+    assert isinstance(job.outcome, Unknown), (
+        "of the weaker set nobody holds it, of the other two do"
+    )
+
+
+def test_a_strict_failure_with_frames_under_way_is_in_doubt() -> None:
+    job, part = make(level=Level.ALL)
+    end(job, part, "", "a")
+    assert isinstance(job.outcome, Unknown), "b and c may still apply it"
+
+
+def test_a_new_round_does_not_forget_who_holds_it() -> None:
+    job, part = make(level=Level.QUORUM)
+    part.ack(A, EPOCH, LIFE)
+    again = Part(part.route, part.indexes, Level.QUORUM, Epoch(EPOCH + 1))
+    job.begin_round([again])
+    end(job, again, "", "abc")
+    assert isinstance(job.outcome, Unknown)
+
+
+def test_beside_a_success_the_words_tell_of_doubt() -> None:
+    job, first = make(keys=(b"k", b"l"), level=Level.QUORUM)
+    route = first.route
+    first, second = (Part(route, [row], Level.QUORUM, EPOCH) for row in (0, 1))
+    job.begin_round([first, second])
+    job.waiting = 6
+    end(job, first, "abc")
+    end(job, second, "a", "bc")
+    assert isinstance(job.outcome, Done)
+    assert isinstance(job.outcome.result, list)
+    assert "may have been written" in job.outcome.result[1].text
