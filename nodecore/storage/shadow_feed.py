@@ -24,7 +24,7 @@ from nodecore.table.interface import Table
 SAMPLES_PER_TICK_MAX: Final = 250
 """Some four milliseconds of a quarter of a second."""
 KEYS_PER_TICK_MAX: Final = 50_000
-ROUND_SAMPLES: Final = 1000
+ROUND_SAMPLES: Final = 500
 _EXTRA: Final = ("gdsf", "lfu")
 """Shown beside the candidates of ``adaptive``."""
 

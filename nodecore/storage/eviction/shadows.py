@@ -28,6 +28,8 @@ _KEY_BYTES: Final = 700
 _MEMORY_DIVISOR: Final = 16
 _KEYS_MIN: Final = 16
 _KEYS_THIN: Final = 64
+_TELLING_SAMPLES: Final = 200
+"""With fewer, the first round says nothing yet."""
 _LIMIT_RATIO: Final = 1.25
 _HASHES: Final = 1 << 32
 _COUNTER_MAX: Final = 3
@@ -177,10 +179,16 @@ class ShadowCaches:
         return True
 
     def estimates(self) -> tuple[Estimate, ...]:
-        """Per policy, once a round has ended, best first."""
+        """Per policy, best first; empty before the first few hundred requests."""
+        first = self.samples == 0
+        if first and self.sampled < _TELLING_SAMPLES:
+            return ()
         known = [
-            Estimate(name, 1 - shadow.ratio, self.samples)
+            Estimate(
+                name,
+                1 - (shadow.misses / self.sampled if shadow.ratio is None else shadow.ratio),
+                self.sampled if first else self.samples,
+            )
             for name, shadow in self._shadows.items()
-            if shadow.ratio is not None
         ]
         return tuple(sorted(known, key=lambda estimate: (-estimate.hit_ratio, estimate.policy)))

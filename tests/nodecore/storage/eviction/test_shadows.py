@@ -40,12 +40,16 @@ def test_sizes_count_in_a_capacity_in_bytes() -> None:
     assert ratios["gdsf"] < 0.9 * ratios["lru"]
 
 
-def test_nothing_is_said_before_a_round_has_ended() -> None:
+def test_nothing_is_said_before_enough_was_seen() -> None:
     shadows = ShadowCaches(CANDIDATES, Capacity(100, True))
-    shadows.request(b"k", 1)
+    for number in range(199):
+        shadows.request(b"%d" % number, 1)
     assert shadows.estimates() == ()
-    assert shadows.end_round() == dict.fromkeys(CANDIDATES, 1.0)
-    assert {estimate.samples for estimate in shadows.estimates()} == {1}
+    shadows.request(b"198", 1)
+    assert {(one.samples, round(one.hit_ratio, 6)) for one in shadows.estimates()} == {(200, 0.005)}
+    assert shadows.end_round() == dict.fromkeys(CANDIDATES, pytest.approx(199 / 200))
+    shadows.request(b"x", 1)
+    assert {estimate.samples for estimate in shadows.estimates()} == {200}
 
 
 def test_the_sample_follows_the_number_of_entries() -> None:
