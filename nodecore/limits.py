@@ -9,7 +9,10 @@ KEY_BYTES_MAX: Final = 64 * 1024
 VALUE_BYTES_MAX: Final = 8 * 1024 * 1024
 """Half of a frame, so that a value always travels in one message."""
 CONNECTIONS_MAX: Final = 1024
-"""Client connections per node, all doors together; more are refused with a message."""
+"""Client connections of a node's RESP and HTTP doors together, and links at its native door; more
+are refused with a message."""
+CONNECTIONS_RESERVED: Final = 32
+"""The HTTP door takes so many more: who asks for health and metrics must get through a flood."""
 OUTSTANDING_REQUESTS_MAX: Final = 1024
 """Per connection; reading stops above it until half is answered."""
 UNSENT_BYTES_MAX: Final = 1024 * 1024

@@ -16,6 +16,7 @@ from nodecore.doors.session import Session
 from nodecore.ids import Now
 from nodecore.limits import (
     CLIENTS_UNSENT_BYTES_MAX,
+    CONNECTIONS_MAX,
     OUTSTANDING_REQUESTS_MAX,
     READ_BYTES_MAX,
     REQUEST_BYTES_PER_S_MIN,
@@ -226,11 +227,13 @@ class Clients:
         self.timed_out = 0
         """Clients dropped because they did not finish a request."""
 
-    def acceptor(self, connect: Connect) -> Callable[[Connection], Handler | None]:
-        """What a listener calls for each connection."""
+    def acceptor(
+        self, connect: Connect, connections_max: int = CONNECTIONS_MAX
+    ) -> Callable[[Connection], Handler | None]:
+        """What a listener calls for each connection; the bound is on those of all doors here."""
 
         def accept(connection: Connection) -> Handler | None:
-            if self.clock.refuses(CLIENT, self.node_id):
+            if len(self.open) >= connections_max or self.clock.refuses(CLIENT, self.node_id):
                 return None
             # One reply can be large; what many hold together is bounded by ``note_backlog``.
             connection.unsent_bytes_max = CLIENTS_UNSENT_BYTES_MAX + 2 * READ_BYTES_MAX

@@ -24,7 +24,7 @@ from nodecore.doors.http import HttpSession
 from nodecore.doors.resp import RespDoor
 from nodecore.effects import DiskWrite, Effect, Emit, Persist, Send, SetPeers, Severity, Stop
 from nodecore.ids import NodeId, Now
-from nodecore.limits import CONNECTIONS_MAX, TICK_S
+from nodecore.limits import CONNECTIONS_MAX, CONNECTIONS_RESERVED, TICK_S
 from nodecore.node import Node
 from nodecore.runtime.clock import read_now
 from nodecore.runtime.credentials import NodeIdentity
@@ -123,6 +123,7 @@ class Driver:
                 http,
                 lambda wake, _peer: HttpSession(self.node, wake, self._metrics, names),
                 lambda: _HTTP_FULL,
+                CONNECTIONS_MAX + CONNECTIONS_RESERVED,
             )
 
     def _listen_native(self, address: str) -> None:
@@ -138,13 +139,19 @@ class Driver:
             ),
         )
 
-    def _listen_clients(self, address: str, connect: Connect, refusal: Callable[[], bytes]) -> None:
+    def _listen_clients(
+        self,
+        address: str,
+        connect: Connect,
+        refusal: Callable[[], bytes],
+        connections_max: int = CONNECTIONS_MAX,
+    ) -> None:
         host, port = _split(address)
-        accept = self.clients.acceptor(connect)
+        accept = self.clients.acceptor(connect, connections_max)
         self._bind(
             address,
             lambda: self.poller.listen(
-                host, port, accept, connections_max=CONNECTIONS_MAX, on_refuse=refusal
+                host, port, accept, connections_max=connections_max, on_refuse=refusal
             ),
         )
 
@@ -275,6 +282,9 @@ class Driver:
                 cpu_s=figures.cpu_s,
                 connections=totals.connections,
                 connections_refused=totals.refused,
+                clients_cut_off=self.clients.cut_off,
+                clients_timed_out=self.clients.timed_out,
+                slow_readers_reset=totals.slow_readers,
                 bytes_in=totals.bytes_in,
                 bytes_out=totals.bytes_out,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,9 @@ def test_a_flood_of_connections_is_told_and_others_go_on(ring: Cluster) -> None:
             for _ in range(CONNECTIONS_MAX + 50)
         ]
         assert many[-1].recv(100) == b"-ERR max number of clients reached\r\n"
+        health = f"http://{ring.nodes[1]['http']}/health/live"
+        with urllib.request.urlopen(health, timeout=5) as reply:
+            assert reply.status == 200, "both doors share the bound, health checks get through"
         begun = time.monotonic()
         assert early.ping() is True
         assert early.set(b"in the flood", b"1")
