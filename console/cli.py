@@ -23,6 +23,7 @@ from console import (
     cli_scenario,
 )
 from console.cli_cluster import Json, Name, SecretFile, take_secret
+from console.cli_merges import merges
 from console.cli_output import print_json, print_table, report_error, result, tell
 from console.cli_policy_sim import policy_sim
 from console.errors import ConsoleError, UsageError
@@ -47,6 +48,7 @@ app.add_typer(cli_data.app)
 app.add_typer(cli_scenario.demo_app, name="demo")
 app.add_typer(cli_scenario.app, name="scenario")
 app.command("policy-sim")(policy_sim)
+cli_cluster.app.command("merges")(merges)
 
 
 def _version(asked: bool) -> None:

@@ -2,8 +2,9 @@
 
 When a peer comes back from a separation that lasted, a merge begins: hints are replayed, reads and
 the comparison of digests repair what differs, versions made on both sides are settled. The report is
-the difference of this node's own counters between the return and the end, so every node tells its
-own part. A merge is over when no hints for the returned peers are left and the comparison has since
+a difference of this node's own counters, so every node tells its own part: slots are counted from the
+return on, the rest from the parting, because a peer that saw the return earlier has begun by then.
+A merge is over when no hints for the returned peers are left and the comparison has since
 gone over all slots once; it is cut short when one of them goes again or ``MERGE_S_MAX`` have passed,
 and says so. Peers that return while a merge runs join it.
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from nodecore.effects import Emit, Severity
@@ -107,6 +108,8 @@ class Merges:
         self._peers: dict[NodeId, None] = {}
         """Of the merge that runs; empty: none does."""
         self._before = MergeFigures()
+        self._parted: dict[NodeId, MergeFigures] = {}
+        """The totals when a peer that is still away went."""
         self._rounds = 0
         self._apart_since_ms = 0
         self._began_ms = 0
@@ -119,9 +122,14 @@ class Merges:
         """Separations that have begun and ended since the last tick."""
         if self._peers and any(span.peer in self._peers for span in begun):
             self._end("apart-again", now)
+        for span in begun:
+            self._parted[span.peer] = self._figures()
+            if len(self._parted) > PEERS_MAX:
+                del self._parted[next(iter(self._parted))]
         for span in ended:
+            parted = self._parted.pop(span.peer, None) or self._figures()
             if span.until_ms - span.since_ms - NOTICE_MS >= SEPARATION_MS_MIN:
-                self._begin(span, now)
+                self._begin(span, parted, now)
         if not self._peers:
             return
         if now.mono_s - self._began_s > MERGE_S_MAX:
@@ -135,12 +143,17 @@ class Merges:
         running = [self._report("", 0)] if self._peers else []
         return [*self._reports, *running]
 
-    def _begin(self, span: Span, now: Now) -> None:
+    def _begin(self, span: Span, parted: MergeFigures, now: Now) -> None:
         figures = self._figures()
         since_ms = span.since_ms + NOTICE_MS
         if not self._peers:
             self.count += 1
-            self._before = figures
+            self._before = replace(
+                parted,
+                slots_compared=figures.slots_compared,
+                slots_differed=figures.slots_differed,
+                rounds=figures.rounds,
+            )
             self._apart_since_ms = since_ms
             self._began_ms, self._began_s = now.wall_ms, now.mono_s
         if len(self._peers) < PEERS_MAX:

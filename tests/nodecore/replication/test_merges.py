@@ -55,6 +55,15 @@ def test_a_merge_ends_when_hints_are_gone_and_a_whole_round_has_passed() -> None
     assert "merged with b after 20.0 s apart (complete): 5 hints delivered" in event.text
 
 
+def test_what_came_before_the_return_was_noticed_counts_but_earlier_comparisons_do_not() -> None:
+    home = Home()
+    home.rooms.tick([Span(B, moment(10).wall_ms, 0)], [], moment(10))
+    home.figures = MergeFigures(hints_delivered=100, hints_taken=6, slots_compared=500, rounds=7)
+    home.rooms.tick([], [away(B, 10, 30)], moment(30))
+    (report,) = home.rooms.reports
+    assert (report.figures.hints_taken, report.figures.slots_compared) == (6, 0)
+
+
 def test_waiting_hints_keep_it_open_until_it_has_taken_too_long() -> None:
     home = Home()
     home.hints = 1
