@@ -129,7 +129,6 @@ class RespClient:
         self._names = list(names)
         self._turn = turn
         self._connection: SimConnection | None = None
-        self._reader = ReplyReader()
         self._waiting: deque[OnReply] = deque()
         self.reconnections = 0
 
@@ -176,11 +175,10 @@ class RespClient:
         for _attempt in names:
             process = self._cluster.process(names[self._turn % len(names)])
             if process.running and not process.paused and process.node.ready():
-                self._reader = ReplyReader()
-                self._waiting = deque()
-                waiting = self._waiting
-                on_lost = partial(self._on_lost, waiting)
-                self._connection = process.connect(self._on_output, on_lost)
+                waiting = self._waiting = deque()
+                # What an earlier connection still delivers must not answer this one's commands.
+                on_output = partial(self._on_output, ReplyReader(), waiting)
+                self._connection = process.connect(on_output, partial(self._on_lost, waiting))
                 self.reconnections += 1
                 if self.level:
                     waiting.append(_ignore)
@@ -189,10 +187,10 @@ class RespClient:
             self._turn += 1
         return None
 
-    def _on_output(self, data: bytes) -> None:
-        for reply in self._reader.feed(data):
-            if self._waiting:
-                self._waiting.popleft()(reply)
+    def _on_output(self, reader: ReplyReader, waiting: deque[OnReply], data: bytes) -> None:
+        for reply in reader.feed(data):
+            if waiting:
+                waiting.popleft()(reply)
 
     def _on_lost(self, waiting: deque[OnReply]) -> None:
         self._turn += 1

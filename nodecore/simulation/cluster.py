@@ -130,12 +130,16 @@ class SimCluster:
                 process.start()
         self.wait(self.all_ready, timeout_s, "every node is ready")
 
-    def add(self, name: str = "", seeds: Sequence[str] = ()) -> SimProcess:
-        """Start a new node that asks ``seeds`` (default: all running) to join; does not wait."""
+    def add(self, name: str = "", seeds: Sequence[str] = (), replaces: str = "") -> SimProcess:
+        """Start a new node that asks ``seeds`` (default: all running) to join; does not wait.
+
+        ``replaces``: in the place of that member.
+        """
         number = len(self.processes) + 1
         asked = [self.process(seed) for seed in seeds] or self.running
         join = tuple((p.config.advertise or p.config.bind).native for p in asked)
-        process = self._create(number, NodeConfig(node_id=name or f"n{number}", join=join))
+        config = NodeConfig(node_id=name or f"n{number}", join=join, replaces=replaces)
+        process = self._create(number, config)
         process.start()
         return process
 

@@ -61,6 +61,8 @@ class Nemesis:
         self._rng = cluster.world.rng("nemesis")
         self._active = False
         self._jumped = False
+        self.one_sided = False
+        """Whether somebody is cut off for good in one direction only."""
         self.flushes: list[FlushAttempt] = []
         self.down_for_good: dict[NodeId, None] = {}
         """Dead, or stopped, until :meth:`mend`."""
@@ -112,6 +114,7 @@ class Nemesis:
             way = self._rng.choice(("cut", "deaf", "mute", "paused"))
             self._world.note("fault", f"{way} for good", name)
             self.down_for_good[process.node_id] = None
+            self.one_sided = self.one_sided or way in ("deaf", "mute")
             if way == "paused":
                 process.pause()
             elif way == "cut":

@@ -22,7 +22,7 @@ from nodecore.simulation.network import Network
 from nodecore.simulation.sites import CRASH_AMONG_EFFECTS, LATE_TIMER, LOST_REPLY
 from nodecore.simulation.world import Event, World
 from nodecore.storage.eviction import make_policy
-from nodecore.storage.memory import Store
+from nodecore.storage.tiered import make_store
 from nodecore.table import make_table
 from transport.codec import unpack_plain
 from transport.messages import Lane, Message
@@ -100,7 +100,15 @@ class SimProcess:
         table = make_table(self.config.table)
         policy = make_policy(self.config.eviction, self.config.maxmemory_bytes)
         store_rng = self._world.rng(f"store:{self.node_id}:{self.lives}")
-        store = Store(table, policy, self.config.maxmemory_bytes, store_rng)
+        config = self.config
+        store = make_store(
+            table,
+            policy,
+            config.maxmemory_bytes,
+            store_rng,
+            config.data_dir,
+            config.disk_bytes_max,
+        )
         node = Node(self.config, store, rng, self.clock.now(), persisted, self.disk)
         self._node = node
         self._door = RespDoor(node, resp_cluster=self.config.resp_cluster)

@@ -22,6 +22,7 @@ from nodecore.simulation.checkers import (
 )
 from nodecore.simulation.cluster import ClusterOptions, SimCluster
 from nodecore.simulation.history import History
+from nodecore.simulation.story import tell
 from nodecore.simulation.workload import Workload, WorkloadOptions
 from nodecore.simulation.world import World
 
@@ -77,6 +78,7 @@ class Run:
         trace: Callable[[str], None] | None = None,
     ) -> None:
         self.world = World(seed, trace)
+        self.world.tell = tell
         self.rng = self.world.rng("scenario")
         self.cluster = SimCluster(self.world, options or ClusterOptions(nodes=nodes))
         self.history = History()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from nodecore.requests import Done
+from nodecore.simulation.changing import CHANGING
 from nodecore.simulation.checkers import LAG_AFTER_CRASH_S
 from nodecore.simulation.cluster import ClusterOptions
 from nodecore.simulation.keyspace_changes import KEYSPACE_CHANGES
@@ -372,6 +373,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         pause,
         flush_while_joining,
         *RETURNING,
+        *CHANGING,
         *KEYSPACE_CHANGES,
     )
 }

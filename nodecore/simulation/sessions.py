@@ -41,6 +41,9 @@ class Rules:
 
     inversion_s: float = 0.1
     """By how much the clocks of two nodes may disagree about which write was later."""
+    ordered: bool = True
+    """Whether the writes of one connection get versions in their order, too: not when its node may
+    find its clock unsound, and lets others make versions for it."""
     settled_s: float = math.inf
     """From here on all faults are over and all owners agree."""
     flushes: Sequence[Span] = ()
@@ -142,4 +145,4 @@ def _comes_after(write: Operation, source: Operation, rules: Rules) -> bool:
     if write.sequence <= source.sequence:
         return False
     same = (write.client, write.connection) == (source.client, source.connection)
-    return source.end_s + (0.0 if same else rules.inversion_s) < write.begin_s
+    return source.end_s + (0.0 if same and rules.ordered else rules.inversion_s) < write.begin_s

@@ -85,6 +85,11 @@ class SwarmOptions:
         """Whether versions of two nodes may stand in the wrong order for a while."""
         return self.skew_ms > 50.0 or "jump" in self.rates
 
+    @property
+    def clocks_sound(self) -> bool:
+        """Whether no node can be right to make no versions."""
+        return self.skew_ms <= 180.0 and "jump" not in self.rates
+
     def cluster(self) -> ClusterOptions:
         """The cluster of this seed."""
         network = NetworkOptions(

@@ -19,7 +19,7 @@ import hashlib
 import heapq
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, final
 
 Action: TypeAlias = Callable[[], None]
@@ -66,6 +66,8 @@ class World:
         self.now_s = 0.0
         """Virtual seconds since the beginning of the world."""
         self.events = 0
+        self.tell: Callable[[float, str, Sequence[str | float | bytes]], str | None] = _tell
+        """Words the lines of the trace; None leaves one out."""
         self._events_max = events_max
         self._heap: list[tuple[float, int, Event]] = []
         """Tuples: they are compared millions of times, in C."""
@@ -99,8 +101,9 @@ class World:
             update(struct.pack(">I", len(encoded)))
             update(encoded)
         if self._trace is not None:
-            shown = " ".join(_show(part) for part in parts)
-            self._trace(f"{self.now_s:12.6f} {kind:<10} {shown}")
+            line = self.tell(self.now_s, kind, parts)
+            if line is not None:
+                self._trace(line)
 
     @property
     def digest(self) -> str:
@@ -144,6 +147,10 @@ class World:
             action()
             return True
         return False
+
+
+def _tell(now_s: float, kind: str, parts: Sequence[str | float | bytes]) -> str:
+    return f"{now_s:12.6f} {kind:<10} {' '.join(_show(part) for part in parts)}"
 
 
 def _show(part: str | float | bytes) -> str:
