@@ -17,7 +17,7 @@ It stores nothing and decides no change of the topology.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple, final
 
 from nodecore.effects import Emit, Severity
@@ -104,6 +104,9 @@ class Learning:
         self._joining = bytes(SLOTS_COUNT)
         """1 where this node is only an owner to be."""
         self._tasks: dict[int, _Task] = {}
+        self._moves = 0
+        self._sources: tuple[NodeId, ...] = ()
+        """Everybody whom any slot may be asked of."""
         self._fetches: dict[NodeId, _Fetch] = {}
         self._rest_until_s: dict[NodeId, float] = {}
         self._number = 0
@@ -132,13 +135,12 @@ class Learning:
     @property
     def left(self) -> int:
         """Slots that must be learned before the change under way may end."""
-        return sum(task.duty.moves for task in self._tasks.values())
+        return self._moves
 
     @property
     def lacking(self) -> int:
         """Slots that are wanted, or learned and not voted on yet."""
-        waiting = sum(state == LEARNED for state in self.states) if self._topology else 0
-        return len(self._tasks) + waiting
+        return len(self._tasks) + self.states.count(LEARNED)
 
     # -- documents ---------------------------------------------------------------------------
 
@@ -179,12 +181,18 @@ class Learning:
                 same = task is not None and task.duty == duty and task.lacking == lacking
                 tasks[slot] = task if task is not None and same else _Task(duty, lacking)
         self._tasks = tasks
+        self._moves = sum(task.duty.moves for task in tasks.values())
+        sources: dict[NodeId, None] = {}
+        for needs in dict.fromkeys(task.needs for task in tasks.values()):
+            sources.update((name, None) for names, _count in needs for name in names)
+        self._sources = tuple(sources)
         self._fetches.clear()
         alone = sum(task.duty.owns and not task.needs for task in tasks.values())
         if alone:
             self._tell_losses(alone)
         self._announce()
         self._plan(now)
+        self._finish_settled(list(tasks), now)
         self._ports.on_change(now)
 
     def _take_up(
@@ -239,19 +247,22 @@ class Learning:
             return
         fetch.progress_s = now.mono_s
         incomplete = dict.fromkeys(_slots(fields.get("incomplete")))
+        touched: list[int] = []
         for slot in _slots(fields.get("slots")):
             if slot not in fetch.outstanding:
                 continue
             del fetch.outstanding[slot]
             task = self._tasks.get(slot)
-            if task is not None and not task.spoiled:
+            if task is None:
+                continue
+            if not task.spoiled:
                 task.good[peer] = slot not in incomplete
-            elif task is not None:
-                task.spoiled = False
+                touched.append(slot)
+            task.spoiled = False
         if fields.get("ended") is True:
             del self._fetches[peer]
             self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
-        self._finish_settled(now)
+        self._finish_settled(touched, now)
         if peer not in self._fetches:
             self._plan(now)
 
@@ -269,7 +280,7 @@ class Learning:
         """A round has settled a key whose copy was refused."""
         task = self._tasks.get(slot)
         if task is not None and task.stuck.pop(key, 0) is None:
-            self._finish_settled(now)
+            self._finish_settled([slot], now)
 
     def stuck(self) -> list[tuple[int, bytes]]:
         """Keys that wait for a round."""
@@ -293,11 +304,12 @@ class Learning:
             self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
 
     def _plan(self, now: Now) -> None:
+        """Ask for what nobody is streaming."""
+        may_ask = {source: self._may_ask(source, now) for source in self._sources}
+        if not any(may_ask[source] and source not in self._fetches for source in self._sources):
+            return
         wanted: dict[NodeId, list[int]] = {}
-        may_ask: dict[NodeId, bool] = {}
         for slot, task in self._tasks.items():
-            if task.settled:
-                continue
             for sources, count in task.needs:
                 lacking = count - sum(task.good.get(source, False) for source in sources)
                 for source in sources:
@@ -305,15 +317,12 @@ class Learning:
                         break
                     if task.good.get(source):
                         continue
-                    if source not in may_ask:
-                        may_ask[source] = self._may_ask(source, now)
                     if may_ask[source]:
                         lacking -= 1
                         if source not in self._fetches:
                             wanted.setdefault(source, []).append(slot)
         for source, slots in wanted.items():
             self._ask(source, list(dict.fromkeys(slots)), now)
-        self._finish_settled(now)
 
     def _may_ask(self, source: NodeId, now: Now) -> bool:
         if source in self._fetches:
@@ -328,12 +337,14 @@ class Learning:
         fields = {"id": self._number, "slots": to_bitmap(slots)}
         self._ports.send(source, Lane.CONTROL, 0, ChangeStep(topology.epoch, FETCH, fields))
 
-    def _finish_settled(self, now: Now) -> None:
-        finished = [slot for slot, task in self._tasks.items() if task.settled]
+    def _finish_settled(self, slots: Iterable[int], now: Now) -> None:
+        """Look at these slots again."""
+        tasks = self._tasks
+        finished = [slot for slot in slots if slot in tasks and tasks[slot].settled]
         if not finished:
             return
         for slot in finished:
-            del self._tasks[slot]
+            self._moves -= self._tasks.pop(slot).duty.moves
             if self.states[slot] == LACKING:
                 self.states[slot] = LEARNED
                 self.learned += 1
@@ -366,7 +377,7 @@ class Learning:
                 count += 1
         if count:
             self._tell_losses(count)
-            self._finish_settled(now)
+            self._finish_settled(list(self._tasks), now)
 
     def _tell_losses(self, count: int) -> None:
         self.losses += count
