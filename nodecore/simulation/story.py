@@ -60,13 +60,13 @@ def _words(kind: str, parts: Sequence[Part]) -> str | None:
             return f"{_part(node)} writes its record {_part(name)} ({len(payload)} bytes)"
         case (("fault" | "phase"), words):
             return f"{kind.upper()} {' '.join(map(_part, words))}"
-    words = [_part(part) for part in parts]
+    said = [_part(part) for part in parts]
     sentence = _SENTENCES.get(kind)
     if sentence is None:
-        return f"{kind} {' '.join(words)}"
+        return f"{kind} {' '.join(said)}"
     if kind.startswith("link"):
-        words[2] = _lane(words[2])
-    return sentence.format(*words)
+        said[2] = _lane(said[2])
+    return sentence.format(*said)
 
 
 def _message(peer: str, target: str, lane: str, stream: str, payload: bytes) -> str | None:

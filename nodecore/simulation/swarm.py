@@ -28,6 +28,8 @@ from nodecore.simulation.sessions import Rules, check_sessions
 from nodecore.simulation.sites import Sites
 from nodecore.simulation.states import count_events, count_node, count_operations
 from nodecore.simulation.story import tell
+from nodecore.simulation.strong_history import judge_strong
+from nodecore.simulation.strong_load import StrongLoad, StrongOptions
 from nodecore.simulation.swarm_options import SwarmOptions, draw
 from nodecore.simulation.workload import Workload, WorkloadOptions
 from nodecore.simulation.world import World
@@ -88,6 +90,10 @@ class SwarmRun:
         self.workload = Workload(self.cluster, self.history, options.workload())
         self.nemesis = Nemesis(self.cluster, options, self.reached)
         self.cluster.may_die = self.nemesis.may_lose_memory
+        self.strong_history = History()
+        self.strong = StrongLoad(self.cluster, self.strong_history) if options.strong else None
+        self.judged = 0
+        self.inconclusive = 0
         self._harming = False
         self._core: list[SimProcess] = []
 
@@ -107,6 +113,8 @@ class SwarmRun:
         self.cluster.start()
         self.workload.preload()
         self.workload.start()
+        if self.strong is not None:
+            self.strong.start()
         self.cluster.run(0.2)
         self._safety()
         found = self._liveness()
@@ -135,10 +143,21 @@ class SwarmRun:
             levels=(b"", self.options.binding_level),
         )
         work = Workload(self.cluster, self.core_history, options, names=names, prefix=b"core")
-        work.start()
+        loads: list[Workload | StrongLoad] = [work]
+        if self.strong is not None:
+            # Those that ask everybody go on as well: a broken minority must not answer wrongly.
+            strong_options = StrongOptions(clients=2)
+            loads.append(
+                StrongLoad(
+                    self.cluster, self.strong_history, strong_options, names=names, label="core"
+                )
+            )
+        for load in loads:
+            load.start()
         begin_s = self.world.now_s
         self.cluster.run(self.options.liveness_s)
-        work.pause()
+        for load in loads:
+            load.pause()
         self.cluster.run(ANSWER_S)
         return self._judge_core(begin_s + self.options.liveness_s - CORE_JUDGED_S, len(core))
 
@@ -165,7 +184,8 @@ class SwarmRun:
         owned = min(self.options.replicas, members) > members - size
         # A node that is heard but does not hear (or the reverse) goes on being believed in between.
         must_succeed = owned and self.options.clocks_sound and not self.nemesis.one_sided
-        for operation in self.core_history:
+        asked = [op for op in self.strong_history if op.client.startswith("core")]
+        for operation in (*self.core_history, *asked):
             if operation.begin_s < since_s:
                 continue
             problem = ""
@@ -173,6 +193,9 @@ class SwarmRun:
                 problem = f"was not answered ({operation.text or 'still open'})"
             elif "clock" in operation.text and not self.options.clocks_sound:
                 self.reached("clock-unsettled")
+            elif operation in asked:
+                if operation.result is Result.OK:
+                    self.reached("strong-served-by-majority")
             elif must_succeed and not operation.strict and operation.result is not Result.OK:
                 problem = f"did not succeed: {operation.text}"
             else:
@@ -189,6 +212,8 @@ class SwarmRun:
         self._harming = False
         cluster.wait_stable(60.0)
         cluster.wait(cluster.all_ready, 20.0, "every member serves")
+        if self.strong is not None:
+            self.strong.pause()
         workload.stop()
         found: list[str] = []
         keys = [*workload.keys, *self.core_keys]
@@ -206,9 +231,23 @@ class SwarmRun:
         rules = Rules(inversion_s, self.options.clocks_sound, settled_s, self.nemesis.flushes)
         found += check_sessions(self.history, rules)
         found += check_sessions(self.core_history, rules)
+        found += self._judge_strong()
         # A node that had been removed may have joined meanwhile.
         cluster.wait_stable(60.0)
         return found + check_ring(cluster)
+
+    def _judge_strong(self) -> list[str]:
+        if self.strong is None:
+            return []
+        self.cluster.wait(lambda: not self._open_strong(), 10.0, "every strong operation has ended")
+        for process in self.cluster.running_members:
+            self.strong.read_all(str(process.node_id))
+        judgement = judge_strong(self.strong_history.by_key())
+        self.judged, self.inconclusive = judgement.judged, judgement.inconclusive
+        return judgement.violations
+
+    def _open_strong(self) -> bool:
+        return self.strong is not None and self.strong.open > 0
 
     def _all_run(self) -> bool:
         self.nemesis.mend()
@@ -231,7 +270,7 @@ class SwarmRun:
         for process in self.cluster.running:
             count_node(process, self.states)
         count_events(processes, self.states)
-        operations = [*self.history, *self.core_history]
+        operations = [*self.history, *self.core_history, *self.strong_history]
         count_operations(operations, processes, self.states)
         for name, count in self.cluster.network.sites.fired.items():
             self.reached(name, count)
@@ -268,8 +307,10 @@ def run_swarm(
         frames = traceback.format_exception(error)
         report.violations = ["".join(frames[-3:]).strip()]
     counts = run.history.counts()
-    for result, count in run.core_history.counts().items():
-        counts[result] += count
+    for history in (run.core_history, run.strong_history):
+        for result, count in history.counts().items():
+            counts[result] += count
+    report.judged, report.inconclusive = run.judged, run.inconclusive
     report.counts = counts
     report.digest = run.world.digest
     report.events = run.world.events

@@ -41,6 +41,9 @@ RATES: Final[dict[str, tuple[float, float]]] = {
 QUORUMS: Final = ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 2), (3, 3, 1), (3, 1, 1))
 """(N, W, R) of the default keyspace; the product's own default more often."""
 
+STRONG_SERVED: Final = False
+"""Whether strong keyspaces are served, so that seeds may work on them."""
+
 MEMBERS_MAX: Final = 6
 """Joins stop here."""
 
@@ -132,12 +135,12 @@ def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def draw(seed: int, *, strong: bool = False) -> SwarmOptions:
+def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
     """The options of a seed.
 
     Args:
         seed: decides everything.
-        strong: whether the product serves strong keyspaces; which seeds use them is drawn.
+        strong: whether strong keys are worked on; which seeds do is drawn.
     """
     world = World(seed)
 
@@ -146,7 +149,7 @@ def draw(seed: int, *, strong: bool = False) -> SwarmOptions:
 
     replicas, write_quorum, read_quorum = rng("quorums").choice(QUORUMS)
     control = rng("control")
-    share = rng("share").choice((0.2, 0.4, 0.6))
+    rates = _rates(rng("rates"), rng("share").choice((0.2, 0.4, 0.6)))
     return SwarmOptions(
         members=rng("members").choice((3, 3, 4, 4, 5)),
         replicas=replicas,
@@ -159,8 +162,9 @@ def draw(seed: int, *, strong: bool = False) -> SwarmOptions:
         writes=rng("writes").uniform(0.1, 0.6),
         deletes=rng("deletes").choice((0.0, 0.1, 0.3)),
         filler_bytes=rng("filler").choice((1, 40, 40, 500, 5000)),
-        strong=strong and rng("strong").random() < 0.6,
-        rates=_rates(rng("rates"), share),
+        # A flush empties strong keys as well; no register is a model of that.
+        strong=strong and "flush" not in rates and rng("strong").random() < 0.7,
+        rates=rates,
         sites={
             name: probability * rng(f"site:{name}").uniform(0.5, 2.0)
             for name, probability in SITES.items()
