@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId, Now
@@ -31,7 +31,6 @@ from nodecore.replication.change_ports import (
     STREAM_BYTES_PER_S,
     ChangePorts,
     SlotEntry,
-    SlotStore,
 )
 from nodecore.timers import Timer, Timers
 from transport.messages import PeerApply, PeerWritten
@@ -50,6 +49,13 @@ _MEASURED_BYTES_MIN: Final = 1024 * 1024
 """Less is over before it gets going."""
 _CHANGE: Final = "stream"
 """Cause of the pages of a change, see ``Order``."""
+
+
+class EntrySource(Protocol):
+    """What is streamed: entries of the store, or registers of strong keys in their shape."""
+
+    def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
+        """Up to ``count`` entries of a slot behind ``after``; stable while writes go on."""
 
 
 class Sent(NamedTuple):
@@ -125,7 +131,7 @@ class SlotStreams:
     def __init__(
         self,
         ports: ChangePorts,
-        store: SlotStore,
+        store: EntrySource,
         timers: Timers,
         bytes_per_s: int = STREAM_BYTES_PER_S,
     ) -> None:

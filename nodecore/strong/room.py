@@ -41,7 +41,6 @@ from nodecore.strong.registers import Registers
 from nodecore.strong.replica import GRANTED, OUTRANKED, StrongReplica
 from nodecore.strong.requests import StrongRequests
 from nodecore.strong.rounds import Rounds
-from nodecore.table.interface import Table
 from transport.codec import pack_plain
 from transport.messages import (
     ChangeStep,
@@ -77,22 +76,15 @@ class _Kept(NamedTuple):
 class _CopySource:
     """Registers in the shape that streams read."""
 
-    def __init__(self, table: Table, registers: Registers) -> None:
-        self.table = table
-        self.partial_slots: dict[int, None] = {}
+    def __init__(self, registers: Registers) -> None:
         self._registers = registers
 
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> list[SlotEntry]:
+        """See ``EntrySource``."""
         return [
             (copy.key, copy.kind, copy.packed, copy.counter, copy.node, copy.expires_ms)
             for copy in self._registers.copies(slot, after, count)
         ]
-
-    def drop_slot(self, slot: int) -> int:
-        raise AssertionError("streams drop nothing")
-
-    def give_up(self, key: bytes, up_to: object) -> bool:
-        raise AssertionError("streams drop nothing")
 
 
 class StrongRoom:
@@ -142,7 +134,7 @@ class StrongRoom:
         self.requests = StrongRequests(
             self.rounds, node.coordinator.forwarder, node.peers, node.table.slots_of, self.votes
         )
-        self.streams = SlotStreams(ports, _CopySource(node.table, self.registers), node.timers)
+        self.streams = SlotStreams(ports, _CopySource(self.registers), node.timers)
         self.collection = Collection(self.registers, self.rounds, slot_of)
         self._life = self._begin_life(node.now)
         node.coordinator.strong = self.requests
