@@ -32,8 +32,8 @@ EntryTuple: TypeAlias = tuple[bytes, int, bytes, int, int, int]
 EXPIRED_PER_TICK_MAX: Final = 20_000
 COLLECTED_PER_TICK_MAX: Final = 10_000
 SWEPT_PER_TICK_MAX: Final = 20_000
-HANDED_OVER_PER_TICK_MAX: Final = 8192
-"""Some twenty milliseconds: a million entries change their policy in half a minute."""
+HANDED_OVER_PER_TICK_MAX: Final = 4096
+"""Some ten milliseconds: a million entries change their policy in a minute."""
 _QUEUES_APART: Final = 2 * QUEUES_PER_POLICY
 """Numbers of queues for one policy: ``adaptive`` runs two while it switches."""
 SCANNED_PER_CALL_MAX: Final = 10_000
