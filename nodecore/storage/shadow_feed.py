@@ -25,6 +25,8 @@ SAMPLES_PER_TICK_MAX: Final = 250
 """Some four milliseconds of a quarter of a second."""
 KEYS_PER_TICK_MAX: Final = 50_000
 ROUND_SAMPLES: Final = 500
+REFIT_TICKS: Final = 40
+ENTRIES_MIN: Final = 1024
 _EXTRA: Final = ("gdsf", "lfu")
 """Shown beside the candidates of ``adaptive``."""
 
@@ -81,19 +83,21 @@ class ShadowFeed:
         self._ticks += 1
         self._exhausted += budget <= 0
         self.overhead_bytes = shadows.overhead_bytes
-        return self._end_round(decides) if shadows.sampled >= ROUND_SAMPLES else None
-
-    def _end_round(self, decides: Decides) -> dict[str, float]:
-        shadows, table = self.shadows, self._table
-        ratios = shadows.end_round()
-        entries = self._decided(decides)
-        if 2 * self._exhausted > self._ticks and shadows.thin():
-            self._ticks = self._exhausted = 0
-            return ratios
-        self._ticks = self._exhausted = 0
-        limit = table.inline_bytes_max * entries // max(1, len(table))
-        shadows.fit(entries, max(1, limit))
+        ratios = shadows.end_round() if shadows.sampled >= ROUND_SAMPLES else None
+        if self._ticks >= REFIT_TICKS:
+            self._refit(decides)
         return ratios
+
+    def _refit(self, decides: Decides) -> None:
+        """Follow the size of the store, and what its requests allow."""
+        table = self._table
+        often = 2 * self._exhausted > self._ticks
+        self._ticks = self._exhausted = 0
+        if often and self.shadows.thin():
+            return
+        entries = self._decided(decides)
+        limit = table.inline_bytes_max * entries // max(1, len(table))
+        self.shadows.fit(max(ENTRIES_MIN, entries), max(1, limit))
 
     def _decided(self, decides: Callable[[int], bool]) -> int:
         """Live entries of the slots where this node decides."""

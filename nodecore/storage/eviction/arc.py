@@ -117,7 +117,7 @@ class Arc(Policy):
         return max(1, self.table.bytes_used // max(1, len(self.table)))
 
     def on_insert(self, entry: Entry) -> None:
-        if self._arriving != entry.key:
+        if self._arriving != entry.key and (self._left_recent or self._left_frequent):
             self.before_insert(entry.key)
         self._arriving = None
         self._forget_victim = False

@@ -58,7 +58,8 @@ class Handover:
             if entry is None:
                 self.done = True
                 break
-            old.on_evicted(entry)
+            # Not evicted: it must not enter the memories of evicted keys.
+            old.on_remove(entry)
             reads = entry.counter
             self._table.assign(entry, 0)
             new.on_insert(entry)

@@ -20,10 +20,12 @@ from nodecore.storage.eviction.interface import Capacity, EvictionPolicy
 from nodecore.storage.eviction.key_table import KeyTable
 
 SHADOW_KEYS: Final = 512
-"""Keys that each shadow holds about."""
+"""Keys that each shadow holds about, of a capacity in objects."""
+SHADOW_KEYS_IN_BYTES: Final = 1024
+"""The same where memory allows; sizes differ, so it takes more of them."""
 KEY_BYTES_TYPICAL: Final = 512
 """Assumed size of an entry until the table shows another."""
-_KEY_BYTES: Final = 700
+_KEY_BYTES: Final = 400
 """Memory of one key in one shadow, with the policy's bookkeeping and ghosts, measured."""
 _MEMORY_DIVISOR: Final = 16
 _KEYS_MIN: Final = 16
@@ -110,7 +112,7 @@ class ShadowCaches:
         """Keys of each shadow; fewer in a small memory, none in one where they would say nothing."""
         if not capacity.in_objects:
             affordable = capacity.limit // _MEMORY_DIVISOR // (len(candidates) * _KEY_BYTES)
-            self.keys_max = min(SHADOW_KEYS, affordable) if affordable >= _KEYS_MIN else 0
+            self.keys_max = min(SHADOW_KEYS_IN_BYTES, affordable) if affordable >= _KEYS_MIN else 0
         typical = 1 if capacity.in_objects else KEY_BYTES_TYPICAL
         self._start(max(1, capacity.limit // typical))
 

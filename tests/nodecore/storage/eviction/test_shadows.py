@@ -7,7 +7,7 @@ import pytest
 from nodecore.storage.eviction import POLICIES, make_policy
 from nodecore.storage.eviction.adaptive import CANDIDATES
 from nodecore.storage.eviction.interface import Capacity
-from nodecore.storage.eviction.shadows import SHADOW_KEYS, ShadowCaches
+from nodecore.storage.eviction.shadows import SHADOW_KEYS_IN_BYTES, ShadowCaches
 from tests.nodecore.storage.eviction.replay import misses, zipf
 
 
@@ -56,7 +56,7 @@ def test_the_sample_follows_the_number_of_entries() -> None:
     shadows = ShadowCaches(CANDIDATES, Capacity(1 << 30))
     assert not shadows.fit(shadows.entries + 10)
     assert shadows.fit(20 * shadows.entries)
-    assert shadows.sampled_below < (1 << 32) * SHADOW_KEYS / (19 * (1 << 21))
+    assert shadows.sampled_below < (1 << 32) * SHADOW_KEYS_IN_BYTES / (19 * (1 << 21))
     for number in range(50_000):
         shadows.request(b"%d" % number, 200)
     assert shadows.overhead_bytes < 8 << 20
