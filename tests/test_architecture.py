@@ -198,7 +198,7 @@ HYGIENE = [
     ("nodecore", {"trio", "textual", "rich"}),
     ("nodecore.node", {"trio", "textual", "rich"}),
     ("nodecore.client", {"trio", "textual", "rich"}),
-    ("nodecore.runtime.driver", {"textual", "rich"}),
+    ("nodecore.runtime.driver", {"textual", "rich", "prometheus_client", "typer"}),
     ("console.cli", {"textual"}),
 ]
 

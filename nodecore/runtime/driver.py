@@ -31,7 +31,6 @@ from nodecore.runtime.credentials import NodeIdentity
 from nodecore.runtime.data_plane import Clients, Connect
 from nodecore.runtime.disk_driver import DiskDriver
 from nodecore.runtime.faulted import PipeClock
-from nodecore.runtime.metrics import render
 from nodecore.runtime.native_door import NATIVE_FULL, NativeDoor
 from nodecore.runtime.node_disk import NodeDisk
 from nodecore.runtime.peer_links import PeerLinks
@@ -162,6 +161,9 @@ class Driver:
             raise OSError(f"can't listen on {address}: {error.strerror or error}") from error
 
     def _metrics(self) -> bytes:
+        # Loaded when first asked for: it brings a web server and more along, a tenth of the start.
+        from nodecore.runtime.metrics import render
+
         return render(self.node.statistics(self.now))
 
     # The loop.
