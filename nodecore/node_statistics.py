@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 REQUEST_NAMES_MAX = 512
 """Names of commands that are counted apart; the doors know fewer."""
 RATE_WINDOW_S = 1.0
+DOOR_COUNTERS = ("clients_cut_off", "clients_timed_out", "slow_readers_reset")
+"""Connections that the driver ended: all clients together held too many unsent bytes, a request was
+not finished in time, one reader was too slow for its backlog."""
 
 
 class Recorder:
@@ -194,6 +197,7 @@ def _counters(node: Node) -> dict[str, int]:
     return {
         "records_saved": int(process.get("records_saved", 0)),
         "records_save_us": int(process.get("records_save_s", 0.0) * 1e6),
+        **{name: int(process.get(name, 0)) for name in DOOR_COUNTERS},
         **store.counters,
         **node.topology_changes.counters(),
         **node.strong.counters(),
