@@ -334,5 +334,20 @@ def _without(topology: Topology, node_id: NodeId, coordinator: NodeId, kind: str
 def _joint(topology: Topology, change: Change, reason: str) -> Topology:
     ring = change.ring_next or topology.ring
     if ring.placement == "even":
-        change = replace(change, assignment_next=even_assignment(topology, change.members_next))
+        table = _inherited(topology, change) or even_assignment(topology, change.members_next)
+        change = replace(change, assignment_next=table)
     return successor(topology, reason, change=change, proposal=None)
+
+
+def _inherited(topology: Topology, change: Change) -> bytes:
+    """The assignment with one name for another: a replacement in the same zone; else empty."""
+    old, new = topology.member(change.replaces), change.node_id
+    heir = next((m for m in change.members_next if m.node_id == new), None)
+    if change.kind != "replace" or not topology.assignment or old is None or heir is None:
+        return b""
+    if old.zone != heir.zone:
+        return b""
+    table = assignment.decode(topology.assignment)
+    return assignment.encode(
+        tuple(tuple(new if node == old.node_id else node for node in owners) for owners in table)
+    )

@@ -22,7 +22,7 @@ Trace: TypeAlias = "Callable[[str], None] | None"
 
 _SLOW_BYTES_PER_S: Final = 1024
 """Of each node: the entries of a simulated cluster then take several seconds."""
-_LOAD: Final = WorkloadOptions(interval_s=0.03, filler_bytes=2500)
+_LOAD: Final = WorkloadOptions(keys=400, interval_s=0.03)
 _JOIN_S: Final = 60.0
 _REMOVAL_S: Final = 60.0
 _AFTER_CRASH: Final = Expectations(success=0.9, lag_s=LAG_AFTER_CRASH_S)

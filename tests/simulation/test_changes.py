@@ -1,0 +1,50 @@
+"""Steered changes and faults in the middle of them. A failure prints the line that repeats it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nodecore.simulation.changing import CHANGING
+from nodecore.simulation.run import run_scenario
+
+STATES = {
+    "cancelled_by_operator": ("cancelled", "wiped"),
+    "paused_and_resumed": ("joint", "paused"),
+    "paused_over_a_takeover": ("takeover",),
+    "paused_target_dies": ("cancelled",),
+    "limited": ("limited",),
+    "partition_in_joint_epoch": ("joint", "refused"),
+    "approval": ("waits",),
+    "rejected_join": ("rejected",),
+    "removal_needs_approval": ("proposed",),
+    "replaced": ("replaced",),
+    "rebalanced": ("rebalanced",),
+}
+"""What a scenario is about; a run that never gets there proves nothing."""
+
+SCENARIOS = {scenario.__name__: scenario for scenario in CHANGING}
+QUICK = ("paused_target_dies", "rejected_join")
+
+
+def passes(name: str, seed: int) -> None:
+    report = run_scenario(name.replace("_", "-"), SCENARIOS[name], seed)
+    shown = "\n".join(report.violations)
+    assert not report.violations, f"{shown}\nreproduce: {report.reproduce}"
+    for state in STATES[name]:
+        assert report.states.get(state), f"{state} was not reached"
+
+
+def test_every_scenario_says_what_it_is_about() -> None:
+    assert set(SCENARIOS) == set(STATES)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_change(name: str) -> None:
+    passes(name, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", sorted(STATES))
+def test_long_change(name: str, seed: int) -> None:
+    passes(name, seed)
