@@ -52,6 +52,14 @@ def status(context: Context, call: Call, now: Now) -> HttpAsk:
     return HttpAsk((VerbCall("cluster.status"),), _render_plain)
 
 
+def history(context: Context, call: Call, now: Now) -> HttpAsk:
+    return HttpAsk((VerbCall("cluster.history"),), _render_plain)
+
+
+def change(context: Context, call: Call, now: Now) -> HttpAsk:
+    return HttpAsk((VerbCall("change.status"),), _render_plain)
+
+
 def hot_keys(context: Context, call: Call, now: Now) -> HttpAsk:
     return HttpAsk((VerbCall("cluster.hot-keys"),), _render_hot_keys)
 

@@ -199,6 +199,55 @@ class StatusReply(msgspec.Struct):
     members: list[MemberReply]
 
 
+class PastDocumentReply(msgspec.Struct):
+    """One document of the topology chain, see ``nodecore.change_history.PastDocument``."""
+
+    generation: int
+    epoch: int
+    state: str
+    reason: str
+    proposer: str
+    proposed_ms: int
+    seen_ms: int
+    kind: str
+    node_id: str
+    coordinator: str
+    members: int
+    added: list[str]
+    removed: list[str]
+
+
+class HistoryReply(msgspec.Struct):
+    """Reply of GET /admin/cluster/history, oldest first, as far as ``node`` knows."""
+
+    node: str
+    epoch: int
+    history: list[PastDocumentReply]
+
+
+class ChangeReply(msgspec.Struct):
+    """Reply of GET /admin/cluster/change: what is under way or waits, and what holds it up."""
+
+    epoch: int
+    state: str
+    kind: str
+    node_id: str
+    replaces: str
+    coordinator: str
+    slots_total: int
+    slots_done: int
+    keys_moved: int
+    bytes_moved: int
+    started_wall_ms: int
+    paused: bool
+    reason: str
+    reason_code: str
+    approval: str
+    bytes_per_s: int
+    answered_by: str
+    proposal: dict[str, Any] | None
+
+
 class HotKeyReply(msgspec.Struct):
     """One hot key of the cluster's last window."""
 
