@@ -83,6 +83,13 @@ class Rounds:
         """Keys with operations under way."""
         return len(self._instances)
 
+    def stage_of(self, key: bytes) -> str:
+        """What is under way for a key, for explanations: a stage of a round, ``waiting`` or empty."""
+        instance = self._instances.get(key)
+        if instance is None:
+            return ""
+        return "waiting" if instance.round is None else instance.round.stage.value
+
     # -- inputs ------------------------------------------------------------------------------
 
     def start(

@@ -47,7 +47,8 @@ def test_plain_form_survives_and_anything_else_is_refused() -> None:
         plain[index] = wrong
         with pytest.raises(MalformedRecord):
             record_from_plain(plain)
-    for shape in (None, [], record.to_plain()[:5], {}):
+    shapes: list[object] = [None, [], record.to_plain()[:5], {}]
+    for shape in shapes:
         with pytest.raises(MalformedRecord):
             record_from_plain(shape)
 
