@@ -142,6 +142,52 @@ def test_a_minority_changes_no_policy_and_says_whom_it_misses() -> None:
     assert refused.code is Code.NO_QUORUM
 
 
+def holders(pump: Pump, key: bytes) -> list[str]:
+    return [name for name, node in pump.nodes.items() if node.store.get(key, pump.now) is not None]
+
+
+def edit_and_wait(pump: Pump, verb: str, seconds: float, **arguments: object) -> None:
+    """Run a verb and go on for so long, not until everything that could follow has followed."""
+    outcomes: list[Outcome] = []
+    pump.nodes["n1"].admin(verb, arguments, lambda found, _now: outcomes.append(found), pump.now)
+    pump.drain("n1")
+    pump.run(seconds)
+    (outcome,) = outcomes
+    assert isinstance(outcome, Done), outcome
+
+
+def test_copies_follow_n_at_once() -> None:
+    """Long before the comparison of digests would have found them missing or too many."""
+    pump = Pump(4)
+    done(pump.admin("n1", "keyspace.set", pattern="c:*", n=1, w=1))
+    keys = tuple(b"c:%d" % number for number in range(100))
+    pump.submit("n2", Write(keys, keys))
+    assert {len(holders(pump, key)) for key in keys} == {1}
+    edit_and_wait(pump, "keyspace.set", 1.5, pattern="c:*", n=3)
+    assert {len(holders(pump, key)) for key in keys} == {3}
+    done(pump.admin("n4", "keyspace.delete", pattern="c:*"))
+    edit_and_wait(pump, "keyspace.set", 1.5, pattern="*", n=2)
+    assert {len(holders(pump, key)) for key in keys} == {2}
+    for key in keys:
+        assert entry_of(pump, key).value == key
+
+
+def test_an_owner_that_was_away_while_n_was_raised_copies_before_it_answers() -> None:
+    pump = Pump(3, down_grace_s=1000.0)
+    done(pump.admin("n1", "keyspace.set", pattern="c:*", n=2, w=2))
+    keys = tuple(b"c:%d" % number for number in range(50))
+    pump.submit("n1", Write(keys, keys))
+    third = {key: name for key in keys for name in pump.nodes if name not in holders(pump, key)}
+    pump.cut_off("n3")
+    pump.run(8.0)
+    done(pump.admin("n1", "keyspace.set", pattern="c:*", n=3))
+    pump.heal()
+    pump.run(6.0)
+    for key, name in third.items():
+        assert name in holders(pump, key)
+    assert done(pump.admin("n3", "keyspace.progress"))["slots_left"] == 0
+
+
 def test_the_default_expiry_goes_to_writes_that_name_none() -> None:
     pump = Pump(3)
     done(pump.admin("n1", "keyspace.set", pattern="t:*", ttl_ms=TTL_MS))

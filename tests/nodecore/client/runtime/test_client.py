@@ -14,6 +14,7 @@ from nodecore.errors import Code
 from nodecore.ids import Epoch, Now
 from nodecore.placement.topology import Topology
 from nodecore.requests import Failed as FailedOutcome
+from nodecore.requests import Flag
 from tests.nodecore.doors.fakes import START, FakeBackend
 from transport.errors import ConnectFailed, ConnectionLost, RemoteError
 from transport.messages import ClientGet, ClientRoutes, ClientSet, ErrorReply, Message, Role
@@ -248,3 +249,24 @@ def test_importing_the_package_names_the_client_lazily() -> None:
     assert found is Client
     with pytest.raises(AttributeError):
         package.Nothing  # noqa: B018
+
+
+async def test_levels_travel_with_every_call_and_quality_is_counted() -> None:
+    cluster = Cluster()
+    backend = cluster.backend
+    async with Client.connect(N1, dial=cluster.dial) as client:
+        await client.set("a", "1", consistency="one")
+        await client.get("a", consistency="quorum")
+        await client.mset({"a": "1"}, consistency="all")
+        await client.mget(["a"], consistency="all")
+        await client.incr("a", consistency="quorum")
+        await client.delete("a", consistency="all")
+        levels = [submitted.level.name for submitted in backend.submitted]  # type: ignore[union-attr]
+        assert levels == ["ONE", "QUORUM", "ALL", "ALL", "QUORUM", "ALL"]
+        quality = client.quality
+        assert (quality.sloppy, quality.degraded, quality.copies_least) == (0, 0, 2)
+        backend.flags = Flag.SLOPPY | Flag.DEGRADED
+        await client.set("a", "1")
+        await client.incr("a")
+        assert await client.get("none") is None
+        assert (quality.sloppy, quality.degraded, quality.stale) == (3, 3, 0)
