@@ -41,7 +41,7 @@ RATES: Final[dict[str, tuple[float, float]]] = {
 QUORUMS: Final = ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 2), (3, 3, 1), (3, 1, 1))
 """(N, W, R) of the default keyspace; the product's own default more often."""
 
-STRONG_SERVED: Final = False
+STRONG_SERVED: Final = True
 """Whether strong keyspaces are served, so that seeds may work on them."""
 
 MEMBERS_MAX: Final = 6

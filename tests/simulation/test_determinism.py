@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def digests(scenario: str, seed: int, hash_seeds: tuple[str, ...]) -> list[str]:
-    """One process for each hash seed, all at once."""
-    command = [sys.executable, "-m", "nodecore.simulation", "--digest"]
-    command += ["--scenario", scenario, "--seed", str(seed)]
+    """One process for each hash seed, all at once; without a scenario: of a swarm run."""
+    command = [sys.executable, "-m", "nodecore.simulation", "--digest", "--seed", str(seed)]
+    if scenario:
+        command += ["--scenario", scenario]
     running = [
         subprocess.Popen(
             command,
@@ -41,6 +42,14 @@ def digests(scenario: str, seed: int, hash_seeds: tuple[str, ...]) -> list[str]:
 
 def test_the_digest_does_not_depend_on_the_process() -> None:
     found = digests("leave", 7, ("0", "1", "random"))
+    assert len(found[0]) == 32, found
+    assert len(set(found)) == 1, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 12, 35])
+def test_the_digest_of_a_swarm_run_does_not_depend_on_the_process(seed: int) -> None:
+    found = digests("", seed, ("0", "1", "random"))
     assert len(found[0]) == 32, found
     assert len(set(found)) == 1, found
 
