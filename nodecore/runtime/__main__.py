@@ -29,10 +29,11 @@ from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.driver import Driver
 from nodecore.runtime.logs import set_up_logging
 from nodecore.runtime.node_disk import NodeDisk
-from nodecore.runtime.persistence import CorruptRecord, RecordStore
+from nodecore.runtime.persistence import CorruptRecord, RecordStore, boot_id
 from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.memory import Store
+from nodecore.strong.room import BOOT_RECORD
 from nodecore.table import make_table
 from transport.codec import unpack_plain
 
@@ -79,6 +80,7 @@ def run_node(config: NodeConfig, secret: bytes | None, log: logging.Logger) -> i
     """
     records = RecordStore(config.data_dir)
     persisted = {name: unpack_plain(payload) for name, payload in records.load().items()}
+    persisted[BOOT_RECORD] = boot_id()
     disk = NodeDisk(config.data_dir, config.disk_bytes_max) if config.data_dir else None
     try:
         rng = random.Random(int.from_bytes(os.urandom(16), "big"))

@@ -25,6 +25,17 @@ class CorruptRecord(Exception):  # noqa: N818 - the name says what it is
     """A record on disk fails its checksum; the message names the file."""
 
 
+def boot_id() -> str:
+    """Tells one start of the machine from the next.
+
+    Where the system does not say, no two calls agree: a start that can't be recognised is a new one.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return os.urandom(16).hex()
+
+
 @final
 class RecordStore:
     """Named byte records, durable when a directory was given."""

@@ -15,6 +15,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, final
 
+import xxhash
+
 from nodecore.consensus.acceptor import AcceptorState
 from nodecore.consensus.ballot import COUNTER_MAX, NO_BALLOT, Ballot
 from nodecore.ids import SLOTS_COUNT, Now
@@ -321,20 +323,23 @@ def _size(key: bytes, record: Record | None) -> int:
 
 
 def pack_state(state: AcceptorState) -> bytes:
-    """For the disk and for copies."""
+    """For the disk and for copies: a checksum, then plain data."""
     record = _record_of(state)
     plain = None if record is None else record.to_plain()
-    return pack_plain([*state.promised, *state.accepted_ballot, plain])
+    body = pack_plain([*state.promised, *state.accepted_ballot, plain])
+    return xxhash.xxh3_64_digest(body) + body
 
 
 def unpack_state(packed: bytes) -> AcceptorState:
     """Parse what :func:`pack_state` gave.
 
     Raises:
-        MalformedRecord: the shape is wrong.
+        MalformedRecord: the checksum or the shape is wrong.
         TransportError: the bytes are no plain data.
     """
-    match unpack_plain(packed):
+    if xxhash.xxh3_64_digest(packed[8:]) != packed[:8]:
+        raise MalformedRecord("the checksum is wrong")
+    match unpack_plain(packed[8:]):
         case [int(counter), str(name), int(accepted), str(accepted_name), plain]:
             promised, ballot = Ballot(counter, name), Ballot(accepted, accepted_name)
             if NO_BALLOT <= ballot <= promised and counter <= COUNTER_MAX:

@@ -59,7 +59,9 @@ def test_a_damaged_record_damages_its_slot_alone() -> None:
         put(node, key, state_of(b"v"))
     node.write_down()
     name = next(name for _area, name in node.medium.kept if name.endswith(b"a"))
-    node.medium.kept[int(Area.STRONG), name] = b"\xc1 nonsense"
+    record = bytearray(node.medium.kept[int(Area.STRONG), name])
+    record[len(record) // 2] ^= 1
+    node.medium.kept[int(Area.STRONG), name] = bytes(record)
     node.restart()
     assert list(node.registers.damaged) == [node.slot(b"a")]
     assert node.registers.get(b"b", node.slot(b"b")) is not None
