@@ -23,9 +23,22 @@ class GateRules:
         self._guard: tuple[tuple[bytes, ...], bool] | None = None
         self._flushes = -1
 
-    def refresh(self, routing: Routing, unfilled: bytes | None, *, may_coordinate: bool) -> None:
-        """Apply the rules as they are now; cheap when nothing has changed."""
+    def refresh(
+        self,
+        routing: Routing,
+        unfilled: bytes | None,
+        *,
+        may_coordinate: bool,
+        closed: bytes | None = None,
+    ) -> None:
+        """Apply the rules as they are now; cheap when nothing has changed.
+
+        ``closed``: SLOT_SOLE for slots in which something beside the table watches writes and misses.
+        """
         flags = routing.gate_flags(unfilled)
+        if closed is not None:
+            kept = int.from_bytes(flags, "big") & ~int.from_bytes(closed, "big")
+            flags = kept.to_bytes(len(flags), "big")
         if not may_coordinate:
             # An inline write draws a version: without a sound clock it takes the long way.
             flags = flags.translate(_WITHOUT_SOLE)

@@ -26,6 +26,7 @@ from nodecore.ids import Epoch, Incarnation, NodeId, Now
 from nodecore.limits import TICK_S
 from nodecore.membership.members import Status
 from nodecore.membership.membership import Membership
+from nodecore.node_disk import upkeep_of
 from nodecore.node_faults import clock_skew_ms
 from nodecore.node_flush import flush
 from nodecore.node_merging import Merging
@@ -144,6 +145,7 @@ class Node:
         self.merging = Merging(self)
         self.cluster_figures = ClusterFigures(self)
         self.peer_questions = PeerQuestions(self.send, self.timers)
+        self.disk_upkeep = upkeep_of(self, self.store)
         self._ticker = Ticker(self)
         self.store.owner_decides = self.standing.decides_evictions
 
@@ -166,6 +168,8 @@ class Node:
                     tuple(peer for peer, _address in self.standing.seed_addresses()), now
                 )
         self.topology_changes.start(now)
+        if self.disk_upkeep is not None:
+            self.disk_upkeep.start(now)
         self._tick(now)
 
     def _tick(self, now: Now) -> None:

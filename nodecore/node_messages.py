@@ -6,6 +6,7 @@ messages are offered to the chain, membership and topology changes in turn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def on_data(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -
     replica = coordinator.replica
     match message:
         case PeerWrite():
-            node.send(peer, Lane.DATA, stream, replica.on_write(message, now))
+            _acknowledge(node, peer, stream, partial(replica.on_write, message, now), now)
         case PeerRead():
             node.send(peer, Lane.DATA, stream, replica.on_read(message, now))
         case StrongAsk():
@@ -55,11 +56,23 @@ def on_data(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -
         case PeerApply(cause=cause) if cause == COPY_CAUSE:
             node.send(peer, Lane.DATA, stream, node.strong.on_copies(message, now))
         case PeerApply():
-            node.send(peer, Lane.DATA, stream, replica.on_apply(message, now))
+            _acknowledge(node, peer, stream, partial(replica.on_apply, message, now), now)
         case Drop():
             replica.on_drop(message)
         case Forward():
             coordinator.on_forward(peer, stream, message, now)
+
+
+def _acknowledge(
+    node: Node, peer: NodeId, stream: int, apply: Callable[[], Message], now: Now
+) -> None:
+    """Apply copies and say so: at once, or when those that must be are on the medium."""
+    before = node.disk.synced_puts
+    reply = apply()
+    if node.disk.synced_puts == before:
+        node.send(peer, Lane.DATA, stream, reply)
+    else:
+        node.disk.when_synced(lambda _now: node.send(peer, Lane.DATA, stream, reply), now)
 
 
 def on_control(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -> None:

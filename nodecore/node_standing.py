@@ -62,6 +62,8 @@ class Standing:
         for name in node.coordinator.hints.targets:
             if name not in names:
                 node.coordinator.hints.drop_node(name)
+        if node.disk_upkeep is not None:
+            node.disk_upkeep.on_topology(document)
         node.breakers.set_peers(names)
         node.membership.set_members([own, *names], now, voter_sets(document))
         node.peers.changed()
@@ -110,11 +112,13 @@ class Standing:
 
     def refresh_gate(self, now: Now) -> None:
         """Something that the gate's rules depend on has changed."""
+        upkeep = self._node.disk_upkeep
         if self.routing is not None:
             self._gate.refresh(
                 self.routing,
                 self._node.topology_changes.unfilled,
                 may_coordinate=self._node.clock.may_coordinate(now),
+                closed=None if upkeep is None else upkeep.closed,
             )
 
     def ready(self, now: Now) -> bool:

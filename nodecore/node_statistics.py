@@ -185,6 +185,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         faults=fault_states(node.fault_board, now),
         hot_keys=node.heat.hot_keys,
         slot_heat=node.heat.bands,
+        disk=None if node.disk_upkeep is None else node.disk_upkeep.statistics(),
         change=node.topology_changes.progress(),
         counters=_counters(node),
     )

@@ -29,6 +29,8 @@ class Ticker:
         """One tick."""
         node = self._node
         report = node.store.tick(now)
+        if node.disk_upkeep is not None:
+            node.disk_upkeep.tick(now)
         node.heat.tick(report.touched, report.touches_lost, now, report.written, report.writes_lost)
         node.recorder.note_operations(sum(operations(node)), now)
         if report.evicted:

@@ -97,6 +97,35 @@ class ChangeProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskStatistics:
+    """The disk tier of a node."""
+
+    bytes_used: int
+    bytes_max: int
+    """0: only what keyspaces promise is written."""
+    keys_cold: int
+    """Live keys that are on disk and not in memory."""
+    keys_memory: int
+    read_only: bool = False
+    """The disk has lately refused to take more."""
+    demotions: int = 0
+    """Entries that memory has given up to the disk."""
+    counters: dict[str, int] = field(default_factory=dict)
+    """``hits``, ``misses``, ``promotions``, ``write_backs``, ``evictions_l2``, ``checksum_failures``, ..."""
+    warm_found: int = 0
+    """Records that the start of this process met."""
+    warm_lifted: int = 0
+    """Those that were brought back to memory."""
+    warm_s: float = 0.0
+    warming: bool = False
+    scrub_progress: float = 0.0
+    """Share of this pass that is done, 0..1."""
+    scrub_passes: int = 0
+    scrub_records: int = 0
+    scrub_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LatencyHistogram:
     """Counts per bucket of microseconds; bounds in ``LATENCY_BOUNDS_US`` plus one for the rest."""
 
@@ -199,6 +228,8 @@ class NodeStatistics:
     hot_keys: tuple[KeyHeat, ...] = ()
     slot_heat: tuple[int, ...] = ()
     """Operations of the last window in each of HEAT_BANDS equal bands of slots."""
+    disk: DiskStatistics | None = None
+    """None: entries live in memory alone."""
     change: ChangeProgress | None = None
     counters: dict[str, int] = field(default_factory=dict)
     """Named counters of rooms that have no field of their own."""

@@ -98,7 +98,7 @@ class AntiEntropy:
             slot = self._cursor
             others = self._others(slot_map.owners[slot], live)
             if others and self._may_compare(slot):
-                entries += self._store.table.slot_count(slot)
+                entries += self._store.slot_count(slot)
                 for other in others:
                     groups.setdefault(other, []).append(slot)
             self._cursor = (slot + 1) % SLOTS_COUNT
@@ -132,7 +132,7 @@ class AntiEntropy:
     def _may_compare(self, slot: int) -> bool:
         if not self._complete[slot] or slot in self._store.partial_slots:
             return False
-        if self._store.table.slot_count(slot) > SLOT_ENTRIES_MAX:
+        if self._store.slot_count(slot) > SLOT_ENTRIES_MAX:
             self.skipped += 1
             return False
         return True
@@ -164,20 +164,18 @@ class AntiEntropy:
         """Of the live, settled entries of a slot; with ``holder`` only of those that belong there."""
         copies = self._copies
         place = None if copies is None or holder is None else copies.position(holder, slot)
-        table = self._store.table
-        if not table.slot_count(slot):
+        if not self._store.slot_count(slot):
             return 0
         before_hlc = before_ms << 16
         total = 0
-        for key in table.slot_keys(slot):
-            entry = table.get(key)
-            if entry is None or entry.kind == Kind.TOMBSTONE or entry.hlc > before_hlc:
+        for key, kind, hlc, node, expires_ms in self._store.slot_heads(slot):
+            if kind == Kind.TOMBSTONE or hlc > before_hlc:
                 continue
-            if 0 < entry.expires_ms <= now.wall_ms:
+            if 0 < expires_ms <= now.wall_ms:
                 continue
             if copies is not None and place is not None and copies.of(key) <= place:
                 continue
-            version = entry.hlc.to_bytes(8, "big") + entry.node.to_bytes(4, "big")
+            version = hlc.to_bytes(8, "big") + node.to_bytes(4, "big")
             total += xxhash.xxh3_64_intdigest(version + key)
         return total & _MASK
 

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
-from nodecore.replication.deadlines import Deadlines
+from nodecore.replication.deadlines import Deadlines, Expiring
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.timers import Timers
 from transport.messages import ErrorReply, Lane, Message
@@ -90,6 +90,10 @@ class Calls:
     def timeout_s(self) -> float:
         """How long a call may take."""
         return self._deadlines.timeout_s
+
+    def add_deadline(self, item: Expiring, now: Now) -> None:
+        """Let something else expire as a call would."""
+        self._deadlines.add(item, now)
 
     def request(
         self, peer: NodeId, message: Message, on_end: OnEnd, now: Now, *, patient: bool = False

@@ -6,7 +6,7 @@ member view; tests fill it with fakes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from nodecore.consensus.outcome import OnResult
@@ -52,6 +52,12 @@ class SlotStore(Protocol):
     @property
     def partial_slots(self) -> Container[int]:
         """Slots from which this node had to evict alone."""
+
+    def slot_count(self, slot: int) -> int:
+        """Entries of a slot, tombstones included."""
+
+    def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
+        """(key, kind, hlc, node, expires_ms) of every entry of a slot, in no order."""
 
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         """Up to ``count`` entries of a slot behind ``after``; stable while writes go on."""

@@ -336,11 +336,11 @@ class TopologyChanges:
                 # Some keys of the slot get a copy here for the first time.
                 complete[slot] = 0
         self._owned, self._held = bytes(owned), bytes(held)
-        self._want(same_change, now)
+        self.refill(same_change, now)
         if self._drops and self._drop_timer is None:
             self._drop_timer = self._timers.schedule(now.mono_s + DROP_INTERVAL_S, self._drop_some)
 
-    def _want(self, keep: bool, now: Now) -> None:
+    def refill(self, keep: bool, now: Now) -> None:
         """Have everything copied that this node lacks at the newest document."""
         topology, slot_map = self._topology, self._slot_map
         assert topology is not None
@@ -373,7 +373,7 @@ class TopologyChanges:
         complete = self.filling.complete
         self.slots_reset += sum(complete)
         complete[:] = bytes(SLOTS_COUNT)
-        self._want(False, now)
+        self.refill(False, now)
 
     def _seeds(self) -> list[NodeId]:
         """Members first: seeds are only names of whoever was reachable at the start."""

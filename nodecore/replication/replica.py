@@ -15,6 +15,7 @@ from nodecore.ids import Incarnation, Now, Version
 from nodecore.limits import BATCH_KEYS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX
 from nodecore.replication.conflicts import Met
 from nodecore.replication.versions import HybridClock
+from nodecore.storage.disk import DiskWrites, NoDisk
 from nodecore.storage.memory import ApplyResult, Cause, Store
 from nodecore.table.interface import Kind
 from transport.messages import (
@@ -78,6 +79,8 @@ class Replica:
         self._filled = filled
         self._holds = holds
         self._load = load
+        self.disk = DiskWrites(NoDisk())
+        """Where the store writes what keyspaces promise."""
         self.taken: dict[str, int] = {}
         """Copies that came late, by cause, and were newer than what was here."""
         self.on_met: Callable[[Met, Now], object] = _ignore

@@ -21,6 +21,7 @@ from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.epochs import OnStale
 from nodecore.replication.hints import Hint, Hints
 from nodecore.replication.job import Claim, Job, Part
+from nodecore.replication.own_copy import OwnCopies
 from nodecore.replication.policy import Policy
 from nodecore.replication.replica import Replica
 from nodecore.requests import Done, Failed, Flag, Outcome
@@ -75,6 +76,7 @@ class Replicator:
         self._outbox: dict[NodeId, list[_Item]] = {}
         self.routing: Routing | None = None
         self.sloppy = 0
+        self.own_copies = OwnCopies(node, incarnation, calls, self._progress)
 
     def replicate(self, job: Job, groups: dict[Route, list[int]], now: Now) -> Outcome | None:
         """Start a job of one request; returns its outcome if it is settled at once.
@@ -161,10 +163,15 @@ class Replicator:
 
     def _apply_here(self, job: Job, owned: list[Part], now: Now) -> None:
         keys, values, indexes = rows_of(job, owned)
+        disk = self._replica.disk
+        synced = disk.synced_puts
         refused = self._replica.apply_own(keys, values, job.kind, job.version, job.expires_ms, now)
         for row, code in refused:
             job.refusals.setdefault(indexes[row], {})[self._node] = code
         assert self.routing is not None
+        if disk.synced_puts != synced:
+            self.own_copies.wait(job, owned, self.routing.epoch, disk, now)
+            return
         for part in owned:
             part.ack(self._node, self.routing.epoch, self._incarnation)
 

@@ -115,7 +115,7 @@ class Surplus:
         assert self._slot_map is not None
         by_owner: dict[NodeId, list[int]] = {}
         for slot in self._slots:
-            if self._store.table.slot_count(slot):
+            if self._store.slot_count(slot):
                 for owner in self._slot_map.owners[slot]:
                     if owner != self._ports.node_id:
                         by_owner.setdefault(owner, []).append(slot)

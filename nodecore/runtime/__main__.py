@@ -32,7 +32,7 @@ from nodecore.runtime.node_disk import NodeDisk
 from nodecore.runtime.persistence import CorruptRecord, RecordStore, boot_id
 from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
-from nodecore.storage.memory import Store
+from nodecore.storage.tiered import make_store
 from nodecore.strong.room import BOOT_RECORD
 from nodecore.table import make_table
 from transport.codec import unpack_plain
@@ -86,7 +86,14 @@ def run_node(config: NodeConfig, secret: bytes | None, log: logging.Logger) -> i
         rng = random.Random(int.from_bytes(os.urandom(16), "big"))
         table = make_table(config.table)
         policy = make_policy(config.eviction, config.maxmemory_bytes)
-        store = Store(table, policy, config.maxmemory_bytes, random.Random(rng.random()))
+        store = make_store(
+            table,
+            policy,
+            config.maxmemory_bytes,
+            random.Random(rng.random()),
+            config.data_dir,
+            config.disk_bytes_max,
+        )
         node = Node(config, store, rng, read_now(), persisted, disk)
         if disk is not None:
             disk.claim(node.cluster_id)

@@ -16,6 +16,8 @@ class Cause(StrEnum):
     REPAIR = "repair"
     STREAM = "stream"
     HANDOVER = "handover"
+    PROMOTED = "promoted"
+    """Comes up from this node's own disk, unchanged."""
     EXPIRED = "expired"
     EVICTED = "evicted"
     """Removed for memory by this node's decision, or by order of the deciding owner."""

@@ -9,8 +9,8 @@ at run time, statistics. It reads no clock and sends nothing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Final, TypeAlias, final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.storage.causes import ApplyResult, Cause
@@ -204,6 +204,18 @@ class Store(EntryChanges):
             and entry.hlc > self.flushed_hlc
             and not 0 < entry.expires_ms <= now_ms
         )
+
+    def slot_count(self, slot: int) -> int:
+        """Entries of a slot, tombstones included, wherever this node keeps them."""
+        return self.table.slot_count(slot)
+
+    def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
+        """(key, kind, hlc, node, expires_ms) of every entry of a slot, in no order."""
+        table = self.table
+        for key in table.slot_keys(slot):
+            entry = table.get(key)
+            if entry is not None:
+                yield key, entry.kind, entry.hlc, entry.node, entry.expires_ms
 
     def live_count(self, slot: int) -> int:
         """Keys of a slot; expired ones count until they are swept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nodecore.config import Addresses
@@ -36,6 +36,15 @@ class FakeStore:
 
     def put(self, slot: int, key: bytes, value: bytes = b"v", hlc: int = 1 << 20) -> None:
         self.slots.setdefault(slot, {})[key] = (key, 0, value, hlc, 1, 0)
+
+    def slot_count(self, slot: int) -> int:
+        return self.table.slot_count(slot)
+
+    def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
+        for key in self.table.slot_keys(slot):
+            entry = self.table.get(key)
+            assert entry is not None
+            yield key, entry.kind, entry.hlc, entry.node, entry.expires_ms
 
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         keys = sorted(self.slots.get(slot, {}))

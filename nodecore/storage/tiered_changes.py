@@ -1,0 +1,357 @@
+"""How single entries move between memory and disk: down when memory gives them up, up when asked for.
+
+A key is found wherever it is: reads, walks over slots and counts see both tiers, so moving down is no
+eviction and nobody else is told. The rules that keep the tiers in step:
+
+* A record on disk is never newer than the entry of its key in memory; memory is asked first.
+* Whatever changes an entry replaces its record (keyspaces that promise or write through) or removes it
+  within a tick. A tombstone that is collected takes the record along: nothing comes back.
+* An arriving entry is compared with the record when memory has none. So nothing older than what is on
+  disk is ever applied, and what a restart finds there counts by its version alone.
+* A record that is asked for is answered from disk; it comes up when memory has room, or when it was
+  asked for lately more often than the entry that would have to go.
+* The disk evicts too: then it is an eviction, told to the other owners or making the slot partial.
+
+It reads no clock and sends nothing. How records are written is the tier's.
+
+Sources: TinyLFU (Einziger, Friedman, Manes, 2017) for admission by frequency.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from nodecore.ids import Now, Version
+from nodecore.storage.causes import ApplyResult, Cause
+from nodecore.storage.cold import ColdEntry
+from nodecore.storage.disk import Durability
+from nodecore.storage.eviction.interface import EvictionPolicy
+from nodecore.storage.memory import Store
+from nodecore.storage.precedence import is_newer
+from nodecore.storage.records import FLAG_DURABLE, RANK_MAX, Record
+from nodecore.storage.room import choose
+from nodecore.storage.tier import PROMOTE_USES_MIN, DiskTier
+from nodecore.table.interface import Entry, Kind, Table
+
+PAGE: Final = 256
+
+
+def _any_slot(_slot: int) -> bool:
+    """Whoever decides about evictions: what goes down is not evicted."""
+    return True
+
+
+_LOST: Final = frozenset({Cause.EVICTED, Cause.FORCED, Cause.COLLECTED, Cause.MOVED, Cause.FLUSH})
+"""Causes for which the record goes with the entry."""
+
+
+class TieredChanges(Store):
+    """Entries of one node in memory and on disk; the base of ``tiered.TieredStore``.
+
+    Args:
+        table: holds the entries in memory.
+        policy: orders them for going down.
+        bytes_max: memory for entries, tombstones and all bookkeeping.
+        rng: for policies that draw lots.
+        disk_bytes_max: for records; 0: only what keyspaces promise is written.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        policy: EvictionPolicy,
+        bytes_max: int,
+        rng: random.Random,
+        disk_bytes_max: int,
+    ) -> None:
+        self.tier = DiskTier(table.slot_of, bytes_max, disk_bytes_max, random.Random(rng.random()))
+        self.durability_of: Callable[[bytes], tuple[Durability, bool]] | None = None
+        """(durability, written through) by key; None: no keyspace asks for either."""
+        super().__init__(table, policy, bytes_max, rng)
+        self.evictions |= {"demoted": 0, "disk": 0}
+
+    def _bookkeeping_bytes(self) -> int:
+        tier = self.tier
+        return super()._bookkeeping_bytes() + (tier.overhead_bytes if tier.active else 0)
+
+    # -- reading
+
+    def get(self, key: bytes, now: Now, touch: bool = False) -> Entry | None:
+        """See ``EntryChanges.get``; what is found on disk alone is a ``ColdEntry``, or comes up."""
+        entry = super().get(key, now, touch)
+        if entry is not None or not self.tier.may_hold(key):
+            return entry
+        record = self._cold_record(key)
+        if record is None:
+            self.tier.counters["misses"] += 1
+            return None
+        if record.kind == Kind.TOMBSTONE or 0 < record.expires_ms <= now.wall_ms:
+            return self._bury(record, now)
+        self.tier.counters["hits"] += 1
+        if touch:
+            self._note_use(key)
+        if touch and self._is_worth(record):
+            return self.lift(record, now)
+        return ColdEntry(record, self.table.slot_of(key))
+
+    def _cold_record(self, key: bytes) -> Record | None:
+        """The record of a key that memory does not have, unless it belongs to a flushed generation."""
+        record = self.tier.read(key)
+        if record is not None and record.version.hlc <= self.flushed_hlc:
+            self.tier.forget(key)
+            return None
+        return record
+
+    def _bury(self, record: Record, now: Now) -> Entry:
+        """A tombstone, or an entry past its time, comes up as a tombstone of the same version."""
+        if record.kind != Kind.TOMBSTONE:
+            self.evictions["expired"] += 1
+            self.tier.count(record.key, -1)
+            self.tier.forget(record.key)
+        return self._put(record.key, Kind.TOMBSTONE, b"", record.version, 0, now)
+
+    def _note_use(self, key: bytes) -> None:
+        """A use that the table did not see; heat counts it."""
+        table = self.table
+        if len(table.touched) < table.touches_max:
+            table.touched.append(key)
+        else:
+            table.touches_lost += 1
+
+    def _is_worth(self, record: Record) -> bool:
+        """Whether a record should come up: there is room, or it beats what would have to go."""
+        uses = self.tier.uses
+        uses.add(record.key)
+        table = self.table
+        size = len(record.key) + len(record.value) + self._entry_bytes(record.expires_ms)
+        if table.bytes_used + size <= table.inline_bytes_max - self._slack:
+            return True
+        estimate = uses.estimate(record.key)
+        if estimate < PROMOTE_USES_MIN:
+            return False
+        self._settle()
+        victim = self.policy.victim()
+        if victim is None:
+            return True
+        self.policy.on_spared(victim)
+        return estimate > uses.estimate(victim.key) + victim.counter
+
+    def lift(self, record: Record, now: Now) -> Entry:
+        """Bring a record up; it stays on disk as long as the entry is not changed."""
+        kind, value, expires_ms = record.kind, record.value, record.expires_ms
+        result = super().apply(
+            record.key, kind, value, record.version, expires_ms, Cause.PROMOTED, now
+        )
+        entry = self.table.get(record.key)
+        if result is not ApplyResult.APPLIED or entry is None:
+            return ColdEntry(record, self.table.slot_of(record.key))
+        if kind != Kind.TOMBSTONE:
+            self.tier.count(record.key, -1)
+            self.tier.counters["promotions"] += 1
+        return entry
+
+    # -- changing
+
+    def apply(
+        self,
+        key: bytes,
+        kind: int,
+        value: bytes,
+        version: Version,
+        expires_ms: int,
+        cause: Cause,
+        now: Now,
+    ) -> ApplyResult:
+        """See ``EntryChanges.apply``."""
+        tier = self.tier
+        if not tier.active:
+            return super().apply(key, kind, value, version, expires_ms, cause, now)
+        cold: Record | None = None
+        if tier.may_hold(key) and key not in self.table:
+            cold = self._cold_record(key)
+            if cold is not None:
+                there = ColdEntry(cold, 0)
+                if not is_newer(version, kind, value, there):
+                    return self._refused("older", ApplyResult.OLDER)
+        result = super().apply(key, kind, value, version, expires_ms, cause, now)
+        if result is ApplyResult.APPLIED:
+            if cold is not None and cold.kind != Kind.TOMBSTONE:
+                tier.count(key, -1)
+            self._follow(Record(key, kind, value, version, expires_ms), now)
+        return result
+
+    def _follow(self, record: Record, now: Now) -> None:
+        """The disk follows a change: with the new record, or without one."""
+        key = record.key
+        if self.durability_of is not None:
+            durability, through = self.durability_of(key)
+            if durability is not Durability.MEMORY:
+                self.tier.write_through(record._replace(flags=FLAG_DURABLE), durability, now)
+                return
+            if through and record.kind != Kind.TOMBSTONE and not self.tier.read_only:
+                self.tier.write_through(record, durability, now)
+                return
+        self.tier.forget(key)
+
+    def apply_batch(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        version: Version,
+        expires_ms: int,
+        cause: Cause,
+        now: Now,
+    ) -> list[tuple[int, ApplyResult]]:
+        """See ``EntryChanges.apply_batch``."""
+        tier = self.tier
+        if not tier.active or (self.durability_of is None and not tier.filter.used):
+            return super().apply_batch(keys, values, version, expires_ms, cause, now)
+        alone = [row for row, key in enumerate(keys) if tier.may_hold(key)]
+        refused: list[tuple[int, ApplyResult]] = []
+        for row in alone:
+            result = self.apply(
+                keys[row], Kind.STRING, values[row], version, expires_ms, cause, now
+            )
+            if result is not ApplyResult.APPLIED:
+                refused.append((row, result))
+        rows: Sequence[int] = range(len(keys))
+        if alone:
+            apart = frozenset(alone)
+            rows = [row for row in rows if row not in apart]
+            keys, values = [keys[row] for row in rows], [values[row] for row in rows]
+        if not keys:
+            return refused
+        left = super().apply_batch(keys, values, version, expires_ms, cause, now)
+        if self.durability_of is not None:
+            unwritten = frozenset(position for position, _result in left)
+            for position, key in enumerate(keys):
+                if position not in unwritten:
+                    record = Record(key, Kind.STRING, values[position], version, expires_ms)
+                    self._follow(record, now)
+        return sorted(
+            refused + [(rows[position], result) for position, result in left],
+            key=lambda item: item[0],
+        )
+
+    def _remove(self, entry: Entry, cause: Cause) -> None:
+        super()._remove(entry, cause)
+        if cause in _LOST:
+            self.tier.forget(entry.key)
+
+    def drop(self, key: bytes, up_to: Version) -> bool:
+        """See ``EntryChanges.drop``."""
+        if super().drop(key, up_to):
+            return True
+        record = self._only_cold(key)
+        if record is None or record.kind == Kind.TOMBSTONE or record.version > up_to:
+            return False
+        self._lose(record)
+        self.evictions["ordered"] += 1
+        return True
+
+    def give_up(self, key: bytes, up_to: Version) -> bool:
+        """See ``Store.give_up``."""
+        if super().give_up(key, up_to):
+            return True
+        record = self._only_cold(key)
+        if record is None or record.version > up_to:
+            return False
+        self._lose(record)
+        self.evictions["moved"] += 1
+        return True
+
+    def _only_cold(self, key: bytes) -> Record | None:
+        if key in self.table or not self.tier.may_hold(key):
+            return None
+        return self._cold_record(key)
+
+    def _lose(self, record: Record) -> None:
+        if record.kind != Kind.TOMBSTONE:
+            self.tier.count(record.key, -1)
+        self.tier.forget(record.key)
+
+    def drop_slot(self, slot: int) -> int:
+        """See ``EntryChanges.drop_slot``."""
+        dropped = super().drop_slot(slot)
+        after: bytes | None = None
+        while rows := self.tier.slot_rows(slot, after, PAGE):
+            for place, _data in rows:
+                self.tier.forget_place(place)
+            after = rows[-1][0]
+        cold = self.tier.cold[slot]
+        self.tier.cold.add(slot, -cold)
+        self.evictions["moved"] += cold
+        return dropped + cold
+
+    # -- room
+
+    def _evict_one(self) -> bool:
+        """Move the least worthy entry down if the disk takes it; otherwise evict."""
+        tier = self.tier
+        if not tier.active or not (tier.takes or self.durability_of is not None):
+            return super()._evict_one()
+        choice = choose(self.policy, _any_slot)
+        if choice is None:
+            return super()._evict_one()
+        entry = choice.entry
+        if tier.has(entry.key):
+            self._demote(entry)
+        elif tier.accepts(entry.size):
+            tier.write_back(self._record_of(entry))
+            self._demote(entry)
+        elif self.owner_decides(entry.slot):
+            self.evictions["size"] += 1
+            self._evicted.append((entry.key, Version(entry.hlc, entry.node)))
+            self._remove(entry, Cause.EVICTED)
+        else:
+            self.partial_slots.add(entry.slot)
+            self.evictions["forced"] += 1
+            self._remove(entry, Cause.FORCED)
+        return True
+
+    def _demote(self, entry: Entry) -> None:
+        removed = self.table.remove(entry.key)
+        assert removed is not None
+        self.evictions["demoted"] += 1
+        self.tier.count(entry.key, 1)
+        removed.release()
+
+    def _record_of(self, entry: Entry) -> Record:
+        rank = min(RANK_MAX, entry.counter + self.tier.uses.estimate(entry.key))
+        version = Version(entry.hlc, entry.node)
+        return Record(entry.key, entry.kind, entry.value, version, entry.expires_ms, rank)
+
+    def write_down(self, key: bytes, rank: int = RANK_MAX) -> bool:
+        """Copy an entry of memory to disk as well, within the budget; whether it is there now."""
+        entry = self.table.get(key)
+        if entry is None or entry.kind == Kind.TOMBSTONE or not self.tier.active:
+            return False
+        if self.tier.has(key):
+            return True
+        if not self.tier.accepts(entry.size):
+            return False
+        self.tier.write_back(self._record_of(entry)._replace(rank=rank))
+        return True
+
+    def evict_record(self, record: Record) -> None:
+        """The disk gives up a record: an eviction, if memory does not have the key or was promised."""
+        key = record.key
+        entry = self.table.get(key)
+        tier = self.tier
+        if entry is not None and not record.durable:
+            tier.forget(key)
+            return
+        slot = self.table.slot_of(key)
+        tier.counters["evictions_l2"] += 1
+        self.evictions["disk"] += 1
+        if self.owner_decides(slot):
+            self._evicted.append((key, record.version))
+        else:
+            tier.counters["evictions_l2_forced"] += 1
+            self.partial_slots.add(slot)
+        if entry is not None:
+            self._forget(key, Cause.EVICTED)
+        else:
+            self._lose(record)
