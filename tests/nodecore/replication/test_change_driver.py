@@ -7,6 +7,7 @@ from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId
 from nodecore.placement.proposals import bootstrap, propose_join, propose_remove
 from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.steering import propose_change_policy, propose_pause
 from nodecore.placement.topology import Keyspace, RingSettings, Topology
 from nodecore.replication.change_driver import ChangeDriver, FillReport
 from tests.nodecore.replication.change_fakes import Outbox, member, moment
@@ -171,3 +172,58 @@ def test_a_removal_asks_several_members_to_copy() -> None:
         assert not bench.outbox.proposals
         bench.report(name, 9, 0)
     assert bench.proposed().member(NodeId("n4")) is None
+
+
+def test_a_paused_change_neither_ends_nor_hides_a_dead_target() -> None:
+    bench = Bench("n1", propose_pause(joining(), paused=True))
+    bench.report("n4", 9, 0)
+    bench.driver.tick(moment(1.0))
+    assert not bench.outbox.proposals
+    progress = bench.driver.progress()
+    assert progress is not None
+    assert (progress.state, progress.reason_code, progress.paused) == ("paused", "paused", True)
+    bench.outbox.failed = ["n4"]
+    progress = bench.driver.progress()
+    assert progress is not None
+    assert progress.reason_code == "target-dead"
+    bench.driver.tick(moment(2.0))
+    assert bench.proposed().change is None
+
+
+def test_what_holds_a_change_up_has_a_word() -> None:
+    bench = Bench("n1", joining())
+
+    def code() -> str:
+        progress = bench.driver.progress()
+        assert progress is not None
+        return progress.reason_code
+
+    assert code() == "report-missing"
+    bench.report("n4", 9, 5, waits_for="n2")
+    assert code() == "source-unreachable"
+    bench.report("n4", 9, 5)
+    assert code() == ""
+    bench.outbox.suspects = ["n2", "n3"]
+    assert code() == "majority-unreachable"
+
+
+def test_where_approval_is_needed_a_removal_is_proposed_and_withdrawn() -> None:
+    document = propose_change_policy(stable(4), approval="manual")
+    bench = Bench("n1", document)
+    bench.outbox.failed = ["n3"]
+    bench.driver.tick(moment(1.0))
+    bench.driver.tick(moment(1.0 + GRACE_S))
+    waiting = bench.proposed()
+    assert not waiting.joint
+    assert waiting.proposal is not None
+    assert (waiting.proposal.kind, waiting.proposal.node_id) == ("remove", "n3")
+    assert bench.driver.removals == 0
+    _document, on_result = bench.outbox.proposals.pop()
+    on_result(ProposalResult(ProposalOutcome.CHOSEN, waiting), moment(17.0))
+    bench.adopt(waiting, 17.0)
+    bench.driver.tick(moment(18.0))
+    assert not bench.outbox.proposals, "it is proposed once"
+    bench.outbox.failed = []
+    bench.driver.tick(moment(19.0))
+    assert bench.proposed().proposal is None
+    assert "n3 is alive" in bench.proposed().reason

@@ -175,3 +175,19 @@ def test_bitmaps_round_trip(slots: list[int]) -> None:
 def test_bitmaps_of_another_shape_are_refused() -> None:
     assert from_bitmap(b"short") is None
     assert from_bitmap([1, 2]) is None
+
+
+def test_a_pause_stops_what_a_change_wants_and_not_what_an_owner_has_lost() -> None:
+    bench = Bench()
+    bench.filling.paused = True
+    needs = {5: Need((A, B, C), 1), 9: Need((A, B, C), 1, moves=False)}
+    bench.filling.begin(needs, Epoch(4), True, False, moment())
+    asked = bench.asked()
+    assert {peer: slots for peer, (_id, slots) in asked.items()} == {A: [9]}
+    bench.streamed(A, asked[A][0], [9])
+    bench.filling.tick(moment(1.0))
+    assert not bench.asked()
+    assert (bench.filling.left, bench.filling.waits_for) == (1, "")
+    bench.filling.paused = False
+    bench.filling.begin({5: needs[5]}, Epoch(5), True, True, moment(2.0))
+    assert {peer: slots for peer, (_id, slots) in bench.asked().items()} == {A: [5]}

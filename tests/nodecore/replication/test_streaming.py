@@ -180,3 +180,58 @@ def test_the_rate_is_bounded() -> None:
             bench.outbox.answer(moment(at_s))
     assert bench.reports[-1].ended
     assert last_s >= (8 * size) / STREAM_BYTES_PER_S * 0.7
+
+
+def filled(bench: Bench, entries: int) -> None:
+    for number in range(entries):
+        bench.store.put(1, b"%06d" % number, b"x" * 1000)
+
+
+def test_a_change_is_held_to_its_limit_and_says_that_it_lives() -> None:
+    bench = Bench()
+    bench.streams.limit_changes(10_000)
+    filled(bench, 100)
+    bench.begin([1])
+    sent, at_s = 0, 0.0
+    while not (bench.reports and bench.reports[-1].ended):
+        while bench.outbox.requests:
+            page = bench.outbox.answer(moment(at_s))
+            assert isinstance(page.entries, list)
+            sent += sum(len(entry[2]) for entry in page.entries)
+        assert sent <= 10_000 * at_s + 5 * 10_000, "more than the limit and what is in flight"
+        following = bench.timers.next_at()
+        if following is not None:
+            assert following <= at_s + 1.0 + 1e-9, "nobody hears of this stream for too long"
+            at_s = following
+            bench.timers.fire(moment(at_s))
+    assert sent == 100_000
+    assert at_s > 5.0
+    assert len(bench.reports) > 5
+
+
+def test_a_limit_on_changes_does_not_slow_repairs() -> None:
+    bench = Bench()
+    bench.streams.limit_changes(1024)
+    filled(bench, 100)
+    order = Order(PEER, "repair", [1], lambda sent, _now: bench.reports.append(sent))
+    bench.streams.begin(order, moment())
+    while bench.outbox.requests:
+        bench.outbox.answer(moment(0.01))
+    assert bench.reports[-1].ended
+    bench.streams.limit_changes(0)
+    assert bench.streams.bytes_per_s == STREAM_BYTES_PER_S
+
+
+def test_the_pace_of_the_last_copying_is_remembered() -> None:
+    bench = Bench()
+    filled(bench, 2000)
+    assert bench.streams.pace_bytes_per_s == STREAM_BYTES_PER_S
+    bench.begin([1])
+    at_s = 0.0
+    while not (bench.reports and bench.reports[-1].ended):
+        at_s += 0.1
+        bench.timers.fire(moment(at_s))
+        if bench.outbox.requests:
+            bench.outbox.answer(moment(at_s))
+    expected = bench.streams.bytes_sent / at_s
+    assert abs(bench.streams.pace_bytes_per_s - expected) < 0.01 * expected
