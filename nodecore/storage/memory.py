@@ -40,7 +40,6 @@ SCANNED_PER_CALL_MAX: Final = 10_000
 """Keys that one ``scan`` looks at, however few of them are live."""
 
 
-@final
 class Store(EntryChanges):
     """Entries of one node, within a memory limit.
 
