@@ -116,7 +116,8 @@ def effects(past: Keyspace, now: Keyspace) -> list[str]:
         found.append("the default time to live applies to later writes, not to keys that exist")
     if past.durability != now.durability:
         found.append("the durability applies to later writes")
-    if now.mode == "eventual" and now.w + now.r <= now.n:
+    weaker = now.w + now.r <= now.n and past.w + past.r > past.n
+    if now.mode == "eventual" and weaker:
         found.append("w + r is not above n: a read may miss the newest write for a moment")
     return found
 

@@ -105,6 +105,8 @@ def test_differences_and_effects_say_what_an_operator_must_know() -> None:
     assert "asking 2 owners" in text
     assert "gets 2 copies more" in " ".join(effects(Keyspace(n=1, w=1), Keyspace(n=3)))
     assert effects(Keyspace(r=2), Keyspace(r=2)) == []
+    assert effects(Keyspace(), Keyspace(on_partition="refuse")) == []
+    assert "may miss the newest" in effects(Keyspace(r=2), Keyspace(r=1))[0]
 
 
 def test_positions_that_get_copies_for_the_first_time() -> None:
