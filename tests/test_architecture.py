@@ -90,10 +90,14 @@ def tree_of(name: str) -> ast.Module:
     return ast.parse((ROOT / name).read_text(), name)
 
 
+@cache
+def nodes_of(name: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree_of(name)))
+
+
 def imports_of(name: str) -> Iterator[tuple[str, int, bool]]:
     """(dotted module, line, whether it is imported only for type checking or inside a function)."""
-    tree = tree_of(name)
-    for node in ast.walk(tree):
+    for node in nodes_of(name):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno, False
@@ -109,8 +113,7 @@ def in_runtime(name: str) -> bool:
     return "runtime" in Path(name).parts[:-1]
 
 
-@pytest.mark.parametrize("name", sources())
-def test_imports_run_one_way(name: str) -> None:
+def check_imports_run_one_way(name: str) -> None:
     package = name.split("/")[0]
     for module, line, _ in imports_of(name):
         top = module.split(".")[0]
@@ -120,8 +123,7 @@ def test_imports_run_one_way(name: str) -> None:
             assert not module.startswith("nodecore.runtime"), f"{name}:{line}: nodes are processes"
 
 
-@pytest.mark.parametrize("name", sources())
-def test_pure_modules_do_not_touch_the_world(name: str) -> None:
+def check_pure_modules_do_not_touch_the_world(name: str) -> None:
     if in_runtime(name):
         return
     edge = name in EDGE_FILES or name.startswith(EDGE_PREFIXES)
@@ -137,11 +139,10 @@ def test_pure_modules_do_not_touch_the_world(name: str) -> None:
             assert parts[0] in EDGE_MODULES, f"{name}:{line}: {module} belongs in runtime/"
 
 
-@pytest.mark.parametrize("name", sources())
-def test_randomness_is_injected(name: str) -> None:
+def check_randomness_is_injected(name: str) -> None:
     if in_runtime(name):
         return
-    for node in ast.walk(tree_of(name)):
+    for node in nodes_of(name):
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
@@ -152,8 +153,7 @@ def test_randomness_is_injected(name: str) -> None:
             assert node.func.id not in {"hash", "id"}, f"{name}:{node.lineno}: {node.func.id}()"
 
 
-@pytest.mark.parametrize("name", sources())
-def test_each_library_has_one_importer(name: str) -> None:
+def check_each_library_has_one_importer(name: str) -> None:
     for module, line, _ in imports_of(name):
         top = module.split(".")[0]
         if top in ONE_IMPORTER:
@@ -168,13 +168,12 @@ def test_each_library_has_one_importer(name: str) -> None:
             assert not name.startswith(("console/cli", "console/plain")), f"{name}:{line}"
 
 
-@pytest.mark.parametrize("name", sources())
-def test_sizes_and_docstrings(name: str) -> None:
+def check_sizes_and_docstrings(name: str) -> None:
     tree = tree_of(name)
     assert ast.get_docstring(tree), f"{name}: no module docstring"
     lines = (ROOT / name).read_text().count("\n")
     assert lines <= MODULE_LINES_MAX, f"{name}: {lines} lines"
-    for node in ast.walk(tree):
+    for node in nodes_of(name):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             assert length <= FUNCTION_LINES_MAX, f"{name}:{node.lineno} {node.name}: {length} lines"
@@ -186,11 +185,32 @@ def test_sizes_and_docstrings(name: str) -> None:
             )
 
 
-@pytest.mark.parametrize("name", sources())
-def test_nothing_is_left_for_later(name: str) -> None:
+def check_nothing_is_left_for_later(name: str) -> None:
     text = (ROOT / name).read_text()
     for word in ("TODO", "FIXME", "XXX", "HACK", "NotImplementedError", "pickle"):
         assert word not in text, f"{name}: {word}"
+
+
+RULES = (
+    check_imports_run_one_way,
+    check_pure_modules_do_not_touch_the_world,
+    check_randomness_is_injected,
+    check_each_library_has_one_importer,
+    check_sizes_and_docstrings,
+    check_nothing_is_left_for_later,
+)
+
+
+@pytest.mark.parametrize("name", sources())
+def test_a_module_keeps_the_rules(name: str) -> None:
+    """One test a module, because its parsed source serves all rules; each of them is tried."""
+    broken = []
+    for rule in RULES:
+        try:
+            rule(name)
+        except AssertionError as error:
+            broken.append(f"{rule.__name__}: {error}")
+    assert not broken, "\n".join(broken)
 
 
 HYGIENE = [
