@@ -31,6 +31,7 @@ from nodecore.doors.http_replies import (
     version_text,
 )
 from nodecore.ids import Now, Version
+from nodecore.placement.keyspace_edits import default_ttl_ms
 from nodecore.requests import (
     Applied,
     Change,
@@ -164,6 +165,9 @@ def put(context: Context, call: Call, now: Now) -> HttpAsk:
     else:
         value, ttl = call.request.body, _ttl_of(call.query)
     write = Write((call.key,), (check_value(value),), expires_ms_of(ttl, now), call.level)
+    if ttl is None:
+        ttl_ms = default_ttl_ms(context.backend.topology.keyspaces, call.key)
+        ttl = ttl_ms / 1000 if ttl_ms else None
     return HttpAsk((write,), _render_put, (call.key, ttl))
 
 

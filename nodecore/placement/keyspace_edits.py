@@ -41,6 +41,14 @@ def covering(keyspaces: Sequence[Keyspace], pattern: str) -> Keyspace:
     return max(matching, key=lambda keyspace: len(keyspace.pattern))
 
 
+def default_ttl_ms(keyspaces: Sequence[Keyspace], key: bytes) -> int:
+    """What a write of ``key`` that names no expiry is given; 0: it never expires."""
+    if not any(keyspace.ttl_ms for keyspace in keyspaces):
+        return 0
+    matching = [k for k in keyspaces if key.startswith(_prefix(k.pattern).encode())]
+    return max(matching, key=lambda keyspace: len(keyspace.pattern)).ttl_ms
+
+
 def edited(
     topology: Topology, pattern: str, settings: Mapping[str, object]
 ) -> tuple[Keyspace, list[str]]:

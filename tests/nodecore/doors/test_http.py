@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import httptools
 import pytest
@@ -14,6 +15,7 @@ from nodecore.doors.routes import ROUTES
 from nodecore.doors.session import OnOutcome
 from nodecore.errors import Code
 from nodecore.ids import Now
+from nodecore.placement.topology import Keyspace
 from nodecore.requests import Done, Failed, Flag, Level, Unknown
 from tests.nodecore.doors.fakes import START, FakeBackend
 
@@ -433,3 +435,18 @@ def test_what_a_partition_forbids_may_be_tried_again(code: Code, status: int) ->
     assert reply.status == status
     assert reply.headers["retry-after"] == "1"
     assert "1 of 3 voters" in reply.json["error"]["message"]
+
+
+def test_a_write_without_expiry_is_told_the_default_of_its_keyspace() -> None:
+    backend = FakeBackend()
+    keyspaces = (Keyspace(), Keyspace("s:*", ttl_ms=1500), Keyspace("s:keep:*"))
+    backend.topology_ = replace(backend.topology_, keyspaces=keyspaces)
+    value = b'{"value": 1}'
+    replies = ask(
+        connect(backend),
+        request("PUT", "/cache/a", value),
+        request("PUT", "/cache/s:1", value),
+        request("PUT", "/cache/s:keep:1", value),
+        request("PUT", "/cache/s:2", b'{"value": 1, "ttl": 7}'),
+    )
+    assert [reply.json["ttl"] for reply in replies] == [None, 1.5, None, 7]
