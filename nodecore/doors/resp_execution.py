@@ -52,8 +52,12 @@ class Execution:
         watched = dict(connection.watched)
         connection.watched.clear()
         keys = [key for command, arguments in self._commands for key in command.keys(arguments)]
-        if len(set(connection.door.backend.table.slots_of([*keys, *watched]))) > 1:
+        backend = connection.door.backend
+        if len(set(backend.table.slots_of([*keys, *watched]))) > 1:
             self._settle(error("CROSSSLOT Keys in request don't hash to the same slot"), now)
+            return
+        if len(set(keys)) > 1 and any(map(backend.topology.is_strong, keys)):
+            self._settle(error("ERR a transaction with a strong key may name no other key"), now)
             return
         if not watched:
             self._run(now)

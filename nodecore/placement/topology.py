@@ -204,6 +204,11 @@ class Topology:
             merged.setdefault(member.node_id, member)
         return tuple(merged[node_id] for node_id in sorted(merged))
 
+    def is_strong(self, key: bytes) -> bool:
+        """Whether the keyspace of a key is strong."""
+        fitting = [k for k in self.keyspaces if key.startswith(k.pattern.rstrip("*").encode())]
+        return bool(fitting) and max(fitting, key=lambda k: len(k.pattern)).mode == "strong"
+
     def to_plain(self) -> dict[str, Any]:
         """As plain data for the wire and for the disk."""
         plain = msgspec.to_builtins(self, builtin_types=(bytes,))

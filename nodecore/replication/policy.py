@@ -76,5 +76,5 @@ class Policy:
 
 
 def _not_served(pattern: str) -> Failed:
-    text = f"keyspace {pattern!r} is strong: strong keyspaces are not served by this version"
-    return Failed(Code.REFUSED, text)
+    """Strong keys never get here, unless their keyspace became strong while the request waited."""
+    return Failed(Code.NOT_READY, f"keyspace {pattern!r} has become strong: ask again", RETRY_S)

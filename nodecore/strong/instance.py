@@ -379,6 +379,9 @@ class KeyInstance:
         if round_.stage is Stage.LOOKING:
             self._on_look(round_, now)
         elif not round_.may_succeed():
+            if reason.code is not Code.OUT_OF_MEMORY:
+                text = f"no majority of the owners of this key: {reason.text}"
+                reason = Failed(Code.NO_QUORUM, text, reason.retry_after_s)
             self._fail(reason, now)
 
     # -- ends --------------------------------------------------------------------------------
