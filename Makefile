@@ -6,7 +6,11 @@ STAMP := $(VENV)/.ringdeck-installed
 DEV_STAMP := $(VENV)/.ringdeck-dev-installed
 SOURCES := pyproject.toml setup.py $(wildcard nodecore/table/*.pyx nodecore/table/*.pxi)
 NAME ?= default
+# Nodes and commands are many short processes: compiling every module in each costs more than they do.
+unexport PYTHONDONTWRITEBYTECODE
 FAST := not slow and not external and not chaos and not swarm
+# Rooms that hold no entries: the table that is in use makes no difference to them.
+TABLELESS := placement membership consensus resilience
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-unit test-chaos test-swarm check format benchmark start-cluster stop-cluster \
@@ -63,10 +67,11 @@ test: $(DEV_STAMP) ## Everything; what depends on the table runs with both table
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n 2 -m "$(FAST)"
-	RINGDECK_TABLE=reference $(BIN)/pytest -q -n 2 -m "$(FAST)" \
-		tests/nodecore tests/simulation
+	RINGDECK_TABLE=reference $(BIN)/pytest -q -n 2 -m "$(FAST)" tests/nodecore tests/simulation \
+		$(addprefix --ignore=tests/nodecore/,$(TABLELESS))
 	$(BIN)/pytest -q -n 2 -m "not ($(FAST)) and not swarm" tests/nodecore tests/simulation
-	$(BIN)/pytest -q -m "not ($(FAST))" --ignore=tests/nodecore --ignore=tests/simulation
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not ($(FAST))" --ignore=tests/nodecore \
+		--ignore=tests/simulation
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -m slow tests/e2e/test_cluster.py
 
 benchmark: $(DEV_STAMP) ## Throughput beside redis-server

@@ -21,6 +21,9 @@ import redis
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND_TIMEOUT_S = 90.0
+FIRST_PORTS = {"gw0": 20_000, "gw1": 25_600}
+PORTS_OF_A_WORKER = 4_300
+"""Bases of a worker; the last door of a cluster is 1,180 ports above its base."""
 POLL_S = 0.05
 
 
@@ -29,8 +32,9 @@ def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGDECK_")}
     if "RINGDECK_TABLE" in os.environ:
         kept["RINGDECK_TABLE"] = os.environ["RINGDECK_TABLE"]
-    # Below the ephemeral range; several test runs at once must not choose the same.
-    base = random.SystemRandom().randrange(20_000, 31_000, 50)
+    # Below the ephemeral range. Workers of one run keep apart; several runs at once hardly meet.
+    first = FIRST_PORTS.get(kept.get("PYTEST_XDIST_WORKER", ""), 20_000)
+    base = random.SystemRandom().randrange(first, first + PORTS_OF_A_WORKER, 50)
     own = {
         "RINGDECK_HOME": str(home),
         "RINGDECK_PORT_BASE": str(base),
