@@ -3,7 +3,8 @@
 Each figure is the median of alternating rounds; read the ratios, not the absolute numbers. Sections:
 ``resp`` (one node, compiled and reference table, P=1, 16, 64), ``cluster`` (three nodes, N=3),
 ``memory`` (bytes of private memory an entry), ``million`` (tail latency with a million entries),
-``native`` (mget, mset), ``http`` (cache hits by wrk), ``exact`` (counters against requests sent).
+``native`` (mget, mset), ``http`` (cache hits by wrk), ``exact`` (counters against requests sent),
+``policies`` (what eviction policies add to hits and insertions).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from tests.bench import sections
+from tests.bench import policies, sections
 from tests.bench.resp import redis_benchmark
 from tests.bench.servers import Server, redis_server, ringdeck_nodes
 
@@ -106,6 +107,7 @@ def main(arguments: list[str]) -> int:
         "native": sections.native,
         "http": sections.http,
         "exact": sections.exact,
+        "policies": policies.policies,
     }
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(choices)}; default all")
     parser.add_argument("--rounds", type=int, default=5)
