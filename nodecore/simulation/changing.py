@@ -216,7 +216,8 @@ def partition_in_joint_epoch(seed: int, trace: Trace = None) -> Run:
     _begin_slowly(run, run.cluster.add)
     minority = run.rng.sample(["n1", "n2", "n3", "n4", "n5"], 2)
     others = [name for name in run.cluster.names() if name not in minority]
-    run.cluster.cut(minority, others)
+    # Abruptly: a delete that waits in a link until it heals would rightly outrank later writes.
+    run.cluster.cut(minority, others, abrupt=True)
     run.cluster.run(8.0)
     _refused(run, "change.cancel", ChangeReason.MAJORITY_UNREACHABLE, minority[0])
     _refused(run, "change.pause", ChangeReason.MAJORITY_UNREACHABLE, minority[1])
