@@ -135,6 +135,30 @@ def cuts(seed: int) -> Story:
     return story
 
 
+def everybody_dies(seed: int) -> Story:
+    """kill -9 of all: what was acknowledged was written down before."""
+    story = Story(seed)
+    for name in ("n1", "n2", "n3"):
+        story.cluster.crash(name)
+        story.run(story.rng.uniform(0.0, 0.3))
+    for name in ("n1", "n2", "n3"):
+        story.cluster.restart(name)
+        story.run(story.rng.uniform(0.0, 1.0))
+    story.settle()
+    assert story.counters("strong_slots_learned") == 0
+    return story
+
+
+def removed_and_back(seed: int) -> Story:
+    """A node is removed for being dead, and joins anew on its old disk."""
+    story = Story(seed, 4)
+    story.cluster.crash("n2")
+    story.cluster.wait(lambda: "n2" not in story.cluster.members(), 60.0, "n2 is removed")
+    story.cluster.restart("n2")
+    story.cluster.wait(lambda: "n2" in story.cluster.members(), 60.0, "n2 has joined anew")
+    return story
+
+
 def pauses(seed: int) -> Story:
     """A stopped process that goes on acknowledges nothing from before."""
     story = Story(seed)
@@ -155,6 +179,8 @@ STORIES: list[tuple[Callable[[int], Story], float]] = [
     (crash_while_joining, 0.6),
     (cuts, 0.4),
     (pauses, 0.5),
+    (everybody_dies, 0.5),
+    (removed_and_back, 0.5),
 ]
 
 
