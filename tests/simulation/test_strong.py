@@ -184,6 +184,25 @@ STORIES: list[tuple[Callable[[int], Story], float]] = [
 ]
 
 
-@pytest.mark.parametrize(("story", "success"), STORIES)
+QUICK = (quiet, cuts)
+
+
+@pytest.mark.parametrize(("story", "success"), [entry for entry in STORIES if entry[0] in QUICK])
 def test_histories_are_linearizable(story: Callable[[int], Story], success: float) -> None:
     story(1).judge(success)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("story", "success"), [entry for entry in STORIES if entry[0] not in QUICK]
+)
+def test_long_histories_are_linearizable(story: Callable[[int], Story], success: float) -> None:
+    story(1).judge(success)
+
+
+@pytest.mark.swarm
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 103))
+@pytest.mark.parametrize(("story", "success"), STORIES)
+def test_histories_over_seeds(story: Callable[[int], Story], success: float, seed: int) -> None:
+    story(seed).judge(0.5 * success)
