@@ -19,12 +19,12 @@ from nodecore.placement.proposals import (
     propose_stable,
 )
 from nodecore.placement.rebalance import (
+    DECISIONS_S,
     SlotSizes,
     coldest_first,
     diff,
     minimum_share,
     plan_of,
-    DECISIONS_S,
     preview,
 )
 from nodecore.placement.slot_map import SlotMap, trim
