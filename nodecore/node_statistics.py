@@ -210,6 +210,7 @@ def _counters(node: Node) -> dict[str, int]:
         "clock_refusals": node.clock.refused,
         "breakers_held_closed": node.breakers.refused_to_open,
         "merges": node.merging.merges.count,
+        "versions_undone": coordinator.replicator.own_copies.undone,
         "repairs_skipped": coordinator.repairs.skipped,
         "stale_reads": coordinator.reader.stale,
         "in_minority": int(coordinator.policy.minority),

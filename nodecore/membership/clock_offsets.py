@@ -1,7 +1,9 @@
 """How far the peers' wall clocks are from ours, from the stamps of their acks.
 
 A sample is the stamp against the middle of the round trip, so it errs by half of that at most; slow
-round trips are left out. The median over peers of each one's median resists a few mad clocks.
+round trips are left out. The median over peers of each one's median resists a few mad clocks. Of an
+even number of peers no one is in the middle: then this node's own clock is counted too, or one mad
+clock among three would make the two sound ones doubt themselves.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class ClockOffsets:
         return median(samples) if samples else None
 
     def median_ms(self) -> float:
-        """Median over the peers; 0 when none is known."""
+        """Median over the peers (and ourselves, if they are even in number); 0 when none is known."""
         offsets = [median(samples) for samples in self._samples.values()]
-        return median(offsets) if offsets else 0.0
+        if len(offsets) % 2 == 0:
+            offsets.append(0.0)
+        return median(offsets)

@@ -98,10 +98,10 @@ class Coordinator:
         )
         self.reader.filled = filled
         self.reader.hints = self.hints
-        self.reader.note_version = ports.clock.believes
         self.forwarder = Forwarder(
             self.calls, self.epochs.on_stale, ports.clock, self._hold, self.handoff.bring_up
         )
+        self.reader.note_version = self.forwarder.note_version
         self.writer = Writer(ports.store.table, ports.clock, self.replicator)
         self.updater = Updater(
             ports.node,
@@ -213,6 +213,8 @@ class Coordinator:
             reply = ErrorReply(code=int(Code.BAD_REQUEST), text=f"forwarded request: {error}")
             send(peer, Lane.DATA, stream, reply)
             return
+        if message.seen:
+            self._ports.clock.believes(message.seen, now)
         answer = partial(self._answer_forward, peer, stream, request)
         outcome = self._run(request, answer, now, forwarded=True)
         if outcome is not None:

@@ -2,6 +2,10 @@
 
 A request is handed to one node after another only while it certainly did not run: undelivered,
 refused with a definite error. Once it may have run, the answer is :class:`Unknown`.
+
+The highest version that clients of this node have been shown travels along, so that a write that
+another node dates comes after whatever its client knows. This node's own clock would not do: requests
+are handed on just because it is wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from nodecore.errors import Code
-from nodecore.ids import Epoch, NodeId, Now
+from nodecore.ids import Epoch, NodeId, Now, Version
 from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.epochs import OnStale
 from nodecore.replication.versions import HybridClock
@@ -60,6 +64,13 @@ class Forwarder:
         self._clock = clock
         self.routing: Routing | None = None
         self.forwarded = 0
+        self.seen_hlc = 0
+        """Highest clock value in an answer of another node."""
+
+    def note_version(self, hlc: int, now: Now) -> None:
+        """A client of this node is shown a version of another one."""
+        self.seen_hlc = max(self.seen_hlc, hlc)
+        self._clock.believes(hlc, now)
 
     def forward(
         self, request: Request, next_target: NextTarget, on_outcome: OnOutcome, now: Now
@@ -80,6 +91,7 @@ class Forwarder:
             epoch=self.routing.epoch,
             request=attempt.plain,
             deadline_ms=int(self._calls.timeout_s * 1000),
+            seen=self.seen_hlc,
         )
         self.forwarded += 1
         if attempt.key is not None:
@@ -97,10 +109,12 @@ class Forwarder:
                 outcome = outcome_from_plain(end.outcome)
             except MalformedPlain as error:
                 outcome = Unknown(Code.INTERNAL, f"{peer}: {error}")
-            if isinstance(outcome, Done) and isinstance(outcome.result, Applied):
+            if isinstance(outcome, Done):
                 # What this client writes next through this node must come after.
-                self._clock.believes(outcome.result.version.hlc, now)
-                self._on_entry(end.entry, now)
+                for version in _versions(outcome.result):
+                    self.note_version(version.hlc, now)
+                if isinstance(outcome.result, Applied):
+                    self._on_entry(end.entry, now)
             attempt.on_outcome(outcome, now)
             return
         if not isinstance(end, CallFailed):
@@ -132,3 +146,12 @@ class Forwarder:
     def _answer(self, attempt: _Attempt, outcome: Outcome | None, now: Now) -> None:
         if outcome is not None:
             attempt.on_outcome(outcome, now)
+
+
+def _versions(result: object) -> list[Version]:
+    """Versions in the result of a forwarded request."""
+    if isinstance(result, Applied):
+        return [result.version]
+    return (
+        [item for item in result if isinstance(item, Version)] if isinstance(result, list) else []
+    )

@@ -66,6 +66,14 @@ class Part:
             return old
         return new
 
+    def has(self, node: NodeId) -> bool:
+        """Whether ``node`` has acknowledged, as an owner of either set."""
+        return self.old.has(node) or (self.new is not None and self.new.has(node))
+
+    def refused_in(self, refusals: dict[int, dict[NodeId, Code]]) -> bool:
+        """Whether any key of this part was refused by somebody."""
+        return any(index in refusals for index in self.indexes)
+
     @property
     def touched(self) -> bool:
         """Whether anybody of either set holds it."""
@@ -195,6 +203,10 @@ class Job:
         left = 0
         for part in self.parts:
             if part.settled:
+                continue
+            if self.refusals and self.waiting and part.refused_in(self.refusals):
+                # Acknowledged frames are no copies of what was refused: hear everybody first.
+                left += 1
                 continue
             if not part.reached:
                 verdict = part.verdict

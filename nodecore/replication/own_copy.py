@@ -1,7 +1,9 @@
-"""A coordinator's own copies of writes that must be on the medium before they count.
+"""A coordinator's own copies: those that must be on the medium first, and those to be taken back.
 
 Until the disk has flushed a copy it is no acknowledgement. When that takes longer than a call to a
-peer may, the copy counts as missing and its outcome as possible: it may land yet.
+peer may, the copy counts as missing and its outcome as possible: it may land yet. A copy that is all there
+is, because every peer refused its time, is taken back: it would win over what others write meanwhile,
+and reach them once their clocks have caught up.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias, final
 
+from nodecore.errors import Code
 from nodecore.ids import Epoch, Incarnation, NodeId, Now
 from nodecore.replication.calls import Calls
 from nodecore.replication.job import Job, Part
+from nodecore.replication.replica import Replica
 from nodecore.storage.disk import DiskWrites
 
 OnProgress: TypeAlias = Callable[[Job, Now], None]
@@ -37,6 +41,26 @@ class OwnCopies:
         self._calls = calls
         self.late = 0
         """Copies that the disk had not flushed in time."""
+        self.undone = 0
+        """Copies that were taken back."""
+
+    def take_back(self, job: Job, replica: Replica) -> None:
+        """All have spoken: undo what peers refused for its time and nobody else has taken.
+
+        Without it the write of that key has certainly failed.
+        """
+        part_of = {index: part for part in job.parts for index in part.indexes}
+        for index, refused in job.refusals.items():
+            if Code.CLOCK_SKEW not in refused.values() or self.node in refused:
+                continue
+            part = part_of[index]
+            holders = [
+                name for name in part.route.targets if part.has(name) and name not in refused
+            ]
+            if holders == [self.node]:
+                replica.take_back(job.keys[index], job.version)
+                refused[self.node] = Code.CLOCK_SKEW
+                self.undone += 1
 
     def wait(self, job: Job, owned: list[Part], epoch: Epoch, disk: DiskWrites, now: Now) -> None:
         """Count these parts once what has just been written is on the medium."""

@@ -108,6 +108,10 @@ class Replica:
                 refused.append((row, _CODES[result]))
         return refused
 
+    def take_back(self, key: bytes, version: Version) -> bool:
+        """Undo what :meth:`apply_own` did to a key, unless something newer has come since."""
+        return self.store.take_back(key, version)
+
     def on_read(self, message: PeerRead, now: Now) -> PeerValues | ErrorReply:
         """Entries of this node's own store."""
         keys = message.keys

@@ -271,6 +271,8 @@ class Replicator:
         """Judge a job; returns the claims that have just been settled."""
         if job.outcome is not None:
             return []
+        if job.refusals and not job.waiting:
+            self.own_copies.take_back(job, self._replica)
         claims = job.judge()
         for claim in claims:
             if isinstance(claim.outcome, Done) and claim.outcome.flags & Flag.SLOPPY:
@@ -288,17 +290,10 @@ class Replicator:
     def _after(self, job: Job, now: Now) -> None:
         """The outcome is known: keep hints for those that missed a write that counts."""
         if isinstance(job.outcome, Failed):
-            self._undo(job)
             return
         for peer, owned in job.missed:
             self._hint(job, peer, owned, now)
         job.missed = []
-
-    def _undo(self, job: Job) -> None:
-        """Nobody else took it: a version that peers refused for its time must not stay here."""
-        for index, refused in job.refusals.items():
-            if Code.CLOCK_SKEW in refused.values():
-                self._replica.store.drop(job.keys[index], job.version)
 
     def _missed(self, job: Job, peer: NodeId, owned: list[Part], now: Now) -> None:
         if job.outcome is None:

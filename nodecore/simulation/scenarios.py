@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from nodecore.requests import Done
 from nodecore.simulation.changing import CHANGING
 from nodecore.simulation.checkers import LAG_AFTER_CRASH_S
+from nodecore.simulation.clock_jumps import CLOCKS
 from nodecore.simulation.cluster import ClusterOptions
 from nodecore.simulation.keyspace_changes import KEYSPACE_CHANGES
 from nodecore.simulation.network import NetworkOptions
@@ -372,6 +373,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         source_dies,
         pause,
         flush_while_joining,
+        *CLOCKS,
         *RETURNING,
         *CHANGING,
         *KEYSPACE_CHANGES,

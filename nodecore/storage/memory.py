@@ -66,6 +66,14 @@ class Store(EntryChanges):
         if isinstance(policy, Adaptive):
             policy.follow(self._feed.shadows)
 
+    def take_back(self, key: bytes, version: Version) -> bool:
+        """Forget exactly this version, a tombstone too: it should never have been here."""
+        entry = self._present(key)
+        if entry is None or (entry.hlc, entry.node) != version:
+            return False
+        self._forget(key, Cause.EVICTED)
+        return True
+
     # -- the tick
 
     def tick(self, now: Now) -> StoreTick:

@@ -37,6 +37,8 @@ STATES = {
     "copies-lowered": "lowered",
     "lowered-without-an-owner": "lowered",
     "narrower-pattern": "narrow",
+    "clock-jump": "undone",
+    "clock-set-back": "dates-again",
     "partition-policies": "merged",
 }
 """What a scenario is about; a run that never gets there proves nothing."""

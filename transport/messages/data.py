@@ -77,6 +77,8 @@ class Forward(Message):
     """``nodecore.replication.wire.request_to_plain``."""
     deadline_ms: int
     """How long the asker waits."""
+    seen: int = 0
+    """Highest clock value that the asker has shown to clients: what is written now comes after."""
 
 
 @dataclass(frozen=True, slots=True)

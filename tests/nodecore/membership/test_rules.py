@@ -179,6 +179,16 @@ def test_queue_is_bounded() -> None:
     assert queue.dropped == 5
 
 
+def test_one_mad_clock_of_three_doubts_itself_alone() -> None:
+    sound, mad = ClockOffsets(), ClockOffsets()
+    for peer, wall_ms in (("mad", -19_000), ("sound", 1_005)):
+        sound.sample(NodeId(peer), Now(0, 1000), Now(0.01, 1010), wall_ms)
+    for peer in ("one", "other"):
+        mad.sample(NodeId(peer), Now(0, -19_000), Now(0.01, -18_990), 1_005)
+    assert sound.median_ms() == 0
+    assert mad.median_ms() == 20_000
+
+
 def test_clock_offsets_ignore_slow_round_trips() -> None:
     offsets = ClockOffsets()
     assert offsets.median_ms() == 0.0

@@ -158,3 +158,19 @@ def test_beside_a_success_the_words_tell_of_doubt() -> None:
     assert isinstance(job.outcome, Done)
     assert isinstance(job.outcome.result, list)
     assert "may have been written" in job.outcome.result[1].text
+
+
+def test_a_refused_key_waits_until_everybody_has_spoken() -> None:
+    job, part = make()
+    part.ack(A, EPOCH, LIFE)
+    job.waiting -= 1
+    job.refusals[0] = {B: Code.CLOCK_SKEW}
+    part.ack(B, EPOCH, LIFE)
+    job.waiting -= 1
+    job.judge()
+    assert not job.settled, "two frames were acknowledged, one copy was made"
+    part.ack(C, EPOCH, LIFE)
+    job.waiting -= 1
+    job.judge()
+    assert isinstance(job.outcome, Done)
+    assert job.outcome.copies == 2
