@@ -5,8 +5,9 @@ Without a disk every write is done at once: nothing was promised. It decides not
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 from nodecore.disk_faults import DiskFaults
 from nodecore.effects import DiskWrite, Emit, Severity, Stop
@@ -16,7 +17,9 @@ from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.node_disk import NodeDisk
 from nodecore.storage.disk import DiskError
 
-_REVIEW_S = 1.0
+_REVIEW_S: Final = 1.0
+_DRAIN_S: Final = 3.0
+_DRAIN_RECORDS: Final = 500
 
 
 @final
@@ -73,6 +76,18 @@ class DiskDriver:
         if now.mono_s >= self._review_at_s:
             self._review_at_s = now.mono_s + _REVIEW_S
             disk.review()
+
+    def drain(self, now: Now) -> None:
+        """The process ends in order: what memory holds goes to disk, within a few seconds."""
+        upkeep = self._node.disk_upkeep
+        if self._disk is None or upkeep is None or self._node.standing.own_status() == "left":
+            return
+        until_s = time.monotonic() + _DRAIN_S
+        more = True
+        while more and self.stop is None and time.monotonic() < until_s:
+            more = upkeep.write_down(_DRAIN_RECORDS, now)
+            if (effect := self._node.disk.take()) is not None:
+                self.write(effect, now)
 
     def claim(self, cluster_id: str) -> None:
         """The node belongs to that cluster; so must its records."""

@@ -341,6 +341,7 @@ class Driver:
         self.links.close()
         self.node.close()
         self._end_turn()
+        self._disk.drain(self.now)
         until_s = time.monotonic() + _DRAIN_S
         while self.poller.connections_count and time.monotonic() < until_s:
             if not self.poller.turn():

@@ -30,7 +30,7 @@ def place_of(slot: int, key: bytes) -> bytes:
 
 def place_from(slot: int, least: int) -> bytes:
     """The place just below every key of the slot whose hash is at least ``least``."""
-    return ((slot << HASH_BITS) | least).to_bytes(PREFIX_BYTES, "big")
+    return ((slot << HASH_BITS) | least).to_bytes(PREFIX_BYTES - 1, "big")
 
 
 def key_at(place: bytes) -> bytes:

@@ -236,9 +236,10 @@ class TieredChanges(Store):
         )
 
     def _remove(self, entry: Entry, cause: Cause) -> None:
+        key = entry.key
         super()._remove(entry, cause)
         if cause in _LOST:
-            self.tier.forget(entry.key)
+            self.tier.forget(key)
 
     def drop(self, key: bytes, up_to: Version) -> bool:
         """See ``EntryChanges.drop``."""
