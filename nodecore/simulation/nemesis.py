@@ -173,6 +173,8 @@ class Nemesis:
             node = process.node
             if node.topology_changes.filling.left or not node.ready() or node.chain.abstaining:
                 return False
+            if not node.strong.settled:
+                return False
         return victim.running
 
     def _start(self, process: SimProcess) -> None:

@@ -377,6 +377,11 @@ class StrongRoom:
         following, found = self.registers.scan(position, count - len(keys), wanted)
         return following and following | _SCAN_STRONG, keys + found
 
+    @property
+    def settled(self) -> bool:
+        """Whether this node votes wherever it owns strong keys."""
+        return not self.learning.lacking and not self.founding.undecided
+
     def counters(self) -> dict[str, int]:
         """For the statistics."""
         requests, replica, learning = self.requests, self.replica, self.learning

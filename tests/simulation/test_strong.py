@@ -38,8 +38,7 @@ class Story:
 
     def votes(self) -> bool:
         """Whether no running member has anything to learn."""
-        rooms = [process.node.strong for process in self.cluster.running_members]
-        return not any(room.learning.lacking or room.founding.undecided for room in rooms)
+        return all(process.node.strong.settled for process in self.cluster.running_members)
 
     def settle(self) -> None:
         self.cluster.wait_stable(60.0)
