@@ -18,6 +18,7 @@ import xxhash
 _WAYS: Final = 4
 _CELLS_MIN: Final = 1024
 _CELLS_MAX: Final = 1 << 24
+_GROWTH_CHECKED_EVERY: Final = 64
 _SEQUENCE_MASK: Final = (1 << 32) - 1
 
 
@@ -76,20 +77,19 @@ class CompactGhosts:
     def overhead_bytes(self) -> int:
         return 8 * len(self._cells)
 
-    def _fingerprint(self, key: bytes) -> int:
-        return xxhash.xxh3_64_intdigest(key) & _SEQUENCE_MASK
-
     def _place(self, fingerprint: int, sequence: int) -> None:
         cells = self._cells
-        start = (fingerprint * _WAYS) % len(cells)
-        oldest = start
-        for index in range(start, start + _WAYS):
-            if cells[index] == 0:
-                oldest = index
-                break
-            if (cells[index] & _SEQUENCE_MASK) < (cells[oldest] & _SEQUENCE_MASK):
-                oldest = index
-        cells[oldest] = (fingerprint << 32) | sequence
+        place = start = (fingerprint * _WAYS) & (len(cells) - 1)
+        least = _SEQUENCE_MASK
+        # The oldest of the bucket gives way; a cell that is free counts as older than any.
+        for cell in cells[start : start + _WAYS]:
+            if (cell & _SEQUENCE_MASK) < least:
+                least = cell & _SEQUENCE_MASK
+                start = place
+                if not least:
+                    break
+            place += 1
+        cells[start] = (fingerprint << 32) | sequence
 
     def _grow(self) -> None:
         known = sorted((cell & _SEQUENCE_MASK, cell >> 32) for cell in self._cells if cell)
@@ -98,21 +98,21 @@ class CompactGhosts:
             self._place(fingerprint, sequence)
 
     def add(self, key: bytes) -> None:
-        if self._keys_max() * 4 > len(self._cells) * 3 and len(self._cells) < _CELLS_MAX:
-            self._grow()
         self._sequence += 1
+        if not self._sequence % _GROWTH_CHECKED_EVERY and len(self._cells) < _CELLS_MAX:
+            while self._keys_max() * 4 > len(self._cells) * 3 and len(self._cells) < _CELLS_MAX:
+                self._grow()
         if self._sequence > _SEQUENCE_MASK:
             self._sequence = 1
             self._cells = array("Q", bytes(8 * len(self._cells)))
-        self._place(self._fingerprint(key), self._sequence)
+        self._place(xxhash.xxh3_64_intdigest(key) & _SEQUENCE_MASK, self._sequence)
 
     def take(self, key: bytes) -> bool:
-        fingerprint = self._fingerprint(key)
+        fingerprint = xxhash.xxh3_64_intdigest(key) & _SEQUENCE_MASK
         cells = self._cells
-        start = (fingerprint * _WAYS) % len(cells)
-        for index in range(start, start + _WAYS):
-            cell = cells[index]
-            if cell and cell >> 32 == fingerprint:
+        start = (fingerprint * _WAYS) & (len(cells) - 1)
+        for index, cell in enumerate(cells[start : start + _WAYS], start):
+            if cell >> 32 == fingerprint and cell:
                 cells[index] = 0
                 return self._sequence - (cell & _SEQUENCE_MASK) < self._keys_max()
         return False

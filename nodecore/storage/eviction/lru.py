@@ -40,8 +40,11 @@ class Lru(Policy):
         self._order.move_to_end(entry.key)
 
     def on_hit(self, entry: Entry) -> None:
-        if entry.key in self._order:
+        # Looked up once: what is not here is rare, and costs more only then.
+        try:
             self._order.move_to_end(entry.key)
+        except KeyError:
+            return
 
     def on_remove(self, entry: Entry) -> None:
         self._order.pop(entry.key, None)
