@@ -1,7 +1,8 @@
 """What a change of membership would move: from the document that would be proposed, slot by slot.
 
-Uses the same proposals as the nodes, so the preview is what would happen. Keys and bytes are
-estimated from what the owners hold: a copied slot costs its source's average per slot.
+The nodes know best: their answer to ``change.preview`` counts every slot, and is only put into shape
+here. Where none answers, the same proposals are drafted on the newest document that is known, and keys
+and bytes estimated from what the owners hold: a copied slot costs its source's average per slot.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from console.errors import ConsoleError, UsageError
 from console.source import AddPreview
@@ -24,8 +27,35 @@ from nodecore.placement.topology import Member, Topology
 KEYS_PER_S: Final = 20_000.0
 """Rate at which nodes stream keys by default; only for the estimate of time."""
 
+_FIELDS: Final = (
+    "slots_moved", "copies_moved", "keys_moved", "bytes_moved", "seconds", "share_from",
+    "minimum_share",
+)  # fmt: skip
+
+
+class _Answer(msgspec.Struct):
+    """What is shown of an answer to ``change.preview``."""
+
+    slots_moved: int
+    copies_moved: int
+    keys_moved: int
+    bytes_moved: int
+    seconds: float
+    share_from: tuple[tuple[str, float], ...]
+    minimum_share: float
+
+
 Holdings = Mapping[NodeId, tuple[int, int]]
 """Keys and bytes by node."""
+
+
+def from_answer(label: str, plain: object) -> AddPreview | None:
+    """The preview in a node's answer to ``change.preview``; None: it is shaped in another way."""
+    try:
+        answer = msgspec.convert(plain, _Answer)
+    except msgspec.ValidationError:
+        return None
+    return AddPreview(label, **{name: getattr(answer, name) for name in _FIELDS})
 
 
 def preview_join(topology: Topology, holdings: Holdings, first: str, count: int) -> AddPreview:

@@ -281,8 +281,10 @@ async def remove(name: str, node_id: str, timeout_s: float, tell: Tell, *, force
         raise UsageError(f"{node_id} is no member of cluster {name!r} (members: {known})")
     missing = copies_missing(topology)
     if missing is not None and not force and len(members) > 1:
-        raise ConsoleError(
+        raise NodeRefused(
             f"{node_id} stays: {missing}",
+            Code.REFUSED,
+            reason=ChangeReason.NOT_ENOUGH_MEMBERS,
             hint=f"add a node first, or make do with fewer copies: "
             f"ringdeck cluster remove {node_id} --force --name {name}",
         )

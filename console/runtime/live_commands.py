@@ -20,6 +20,7 @@ from console.previews import preview_join, preview_leave
 from console.runtime import fault_commands
 from console.runtime.admin_client import call_each, call_first
 from console.runtime.fault_commands import FaultRequest
+from console.runtime.live_previews import ask_preview
 from console.runtime.load_process import LoadProcess
 from console.runtime.node_feed import NodeFeed
 from console.runtime.supervisor import ProcessView, Supervisor
@@ -249,7 +250,10 @@ class LiveCommands:
             first = self._supervisor.record.next_node_id(taken)
         else:
             first = f"n{len(taken) + 1}"
-        return preview_join(topology, self._statistics(), first, count)
+        label = first if count == 1 else f"{count} nodes"
+        wanted = {"kind": "join", "count": count, "node_id": first if count == 1 else ""}
+        asked = await ask_preview(self.doors().values(), label, wanted)
+        return asked or preview_join(topology, self._statistics(), first, count)
 
     async def preview_remove(self, node_id: str) -> AddPreview:
         """What removing a node would move.
@@ -257,7 +261,11 @@ class LiveCommands:
         Raises:
             ConsoleError: it is no member, or the cluster can't let it go now.
         """
-        return preview_leave(self._topology(), self._statistics(), node_id)
+        kind = "leave" if node_id in self.doors() else "remove"
+        asked = await ask_preview(
+            self.doors().values(), node_id, {"kind": kind, "node_id": node_id}
+        )
+        return asked or preview_leave(self._topology(), self._statistics(), node_id)
 
     @answered
     async def add_nodes(self, count: int) -> CommandResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.errors import ConsoleError
-from console.previews import preview_join, preview_leave
+from console.previews import from_answer, preview_join, preview_leave
 from nodecore.config import Addresses
 from nodecore.ids import NodeId
 from nodecore.placement.proposals import bootstrap
@@ -50,3 +50,23 @@ def test_a_leave_gives_everything_away() -> None:
 def test_what_can_not_be_is_said() -> None:
     with pytest.raises(ConsoleError):
         preview_leave(topology(3), {}, "n9")
+
+
+def test_an_answer_of_the_nodes_is_put_into_shape() -> None:
+    answer = {
+        "slots_moved": 5,
+        "copies_moved": 7,
+        "keys_moved": 70,
+        "bytes_moved": 700,
+        "seconds": 1.5,
+        "share_from": [["n1", -0.25], ["n4", 0.25]],
+        "minimum_share": 0.25,
+        "nodes": [],
+        "silent": [],
+    }
+    shown = from_answer("n4", answer)
+    assert shown is not None
+    assert (shown.node_id, shown.keys_moved, shown.seconds) == ("n4", 70, 1.5)
+    assert shown.share_from == (("n1", -0.25), ("n4", 0.25))
+    assert from_answer("n4", {**answer, "seconds": None}) is None
+    assert from_answer("n4", 7) is None
