@@ -93,7 +93,7 @@ def test_a_second_change_waits_for_the_first_and_no_write_is_lost_meanwhile() ->
     assert isinstance(refused, Failed)
     assert refused.code is Code.CHANGE_RUNNING
     for number in range(20):
-        pump.submit("n1", Write([b"new%d" % number], [b"v"]))
+        pump.submit("n1", Write((b"new%d" % number,), (b"v",)))
         pump.run(0.05)
     pump.run(1.0)
     found = done(pump.admin("n1", "config.get"))
