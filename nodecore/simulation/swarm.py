@@ -14,6 +14,7 @@ Source of the phases: TigerBeetle's VOPR; no code of theirs.
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -96,6 +97,8 @@ class SwarmRun:
         self.inconclusive = 0
         self._harming = False
         self._core: list[SimProcess] = []
+        self._broken_s = (math.inf, math.inf)
+        """When the liveness phase was."""
 
     def reached(self, state: str, count: int = 1) -> None:
         """Note a state that the run has been in."""
@@ -133,6 +136,7 @@ class SwarmRun:
     def _liveness(self) -> list[str]:
         core = self._core = self._pick_core()
         self.world.note("phase", "liveness", *(str(process.node_id) for process in core))
+        self._broken_s = (self.world.now_s, math.inf)
         self.nemesis.heal(core)
         self.nemesis.break_for_good(core)
         names = [str(process.node_id) for process in core]
@@ -207,6 +211,7 @@ class SwarmRun:
     def _settle(self) -> list[str]:
         cluster, workload = self.cluster, self.workload
         self.world.note("phase", "settling")
+        self._broken_s = (self._broken_s[0], self.world.now_s)
         self.nemesis.mend()
         cluster.wait(self._all_run, 10.0, "everybody runs")
         self._harming = False
@@ -265,6 +270,19 @@ class SwarmRun:
     def _apart(self, keys: list[bytes]) -> list[str]:
         return check_convergence(self.cluster, keys) + check_copies(self.cluster, keys)
 
+    def counts(self) -> dict[str, int]:
+        """Operations by result, without those that asked a node outside of the core while it was
+        broken for good: refusing them is right.
+        """
+        found = {result.value: 0 for result in Result}
+        core = [str(process.node_id) for process in self._core]
+        begin_s, end_s = self._broken_s
+        for history in (self.history, self.core_history, self.strong_history):
+            for operation in history:
+                if operation.node in core or not begin_s <= operation.begin_s < end_s:
+                    found[operation.result.value] += 1
+        return found
+
     def _collect(self) -> None:
         processes = list(self.cluster.processes.values())
         for process in self.cluster.running:
@@ -306,12 +324,8 @@ def run_swarm(
     except Exception as error:
         frames = traceback.format_exception(error)
         report.violations = ["".join(frames[-3:]).strip()]
-    counts = run.history.counts()
-    for history in (run.core_history, run.strong_history):
-        for result, count in history.counts().items():
-            counts[result] += count
+    report.counts = run.counts()
     report.judged, report.inconclusive = run.judged, run.inconclusive
-    report.counts = counts
     report.digest = run.world.digest
     report.events = run.world.events
     report.virtual_s = run.world.now_s

@@ -26,19 +26,19 @@ RATES: Final[dict[str, tuple[float, float]]] = {
     "swizzle": (0.05, 0.2),
     "pause": (0.1, 0.6),
     "crash": (0.1, 0.4),
-    "crash-wiped": (0.05, 0.2),
-    "crash-torn": (0.05, 0.2),
+    "crash-wiped": (0.1, 0.3),
+    "crash-torn": (0.1, 0.3),
     "jump": (0.1, 0.3),
-    "join": (0.1, 0.3),
-    "leave": (0.1, 0.3),
-    "replace": (0.05, 0.2),
+    "join": (0.2, 0.6),
+    "leave": (0.2, 0.6),
+    "replace": (0.1, 0.3),
     "slow": (0.1, 0.6),
-    "flush": (0.02, 0.1),
-    "age": (0.05, 0.2),
+    "flush": (0.1, 0.4),
+    "age": (0.3, 0.8),
 }
 """Faults that happen at moments: the least and greatest rate, in events each second."""
 
-QUORUMS: Final = ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 2), (3, 3, 1), (3, 1, 1))
+QUORUMS: Final = (*((3, 2, 1),) * 5, (3, 2, 2), (3, 3, 1), (3, 1, 1))
 """(N, W, R) of the default keyspace; the product's own default more often."""
 
 STRONG_SERVED: Final = True
