@@ -59,7 +59,7 @@ class Founding:
     def ask(self) -> None:
         """Ask everybody who has not been heard of."""
         if self.undecided:
-            for node in self._waiting:
+            for node in tuple(self._waiting):
                 self._tell(node, asks=True)
 
     def on_step(self, peer: NodeId, fields: Mapping[str, object], now: Now) -> None:
