@@ -83,7 +83,7 @@ class ChangeProgress:
     """``join``, ``leave``, ``remove``, ``rebalance``."""
     node_id: str
     state: str
-    """``joint``, ``streaming``, ``committing``, ``paused``."""
+    """``joint``, ``streaming``, ``committing``, ``paused``; ``waiting`` for approval."""
     slots_total: int
     slots_done: int
     keys_moved: int

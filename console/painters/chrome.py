@@ -112,8 +112,9 @@ def paint_context(scene: Scene, width: int, note: str, hint: bool) -> Row:
         reason = f" ({escape_text(change.reason, 40)})" if change.reason else ""
         parts.insert(
             0,
-            f" {change.kind} {change.node_id}: {change.state} {change.slots_done}/"
-            f"{change.slots_total} slots{reason}",
+            f" {change.kind} {change.node_id}: {change.state}"
+            + (f" {change.slots_done}/{change.slots_total} slots" if change.slots_total else "")
+            + reason,
         )
     elif width >= 110:
         # The header has the latencies; what is offered and served is only here.

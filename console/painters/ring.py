@@ -263,7 +263,8 @@ def centre_lines(scene: Scene) -> list[str]:
     change = model.snapshot.change
     if change is not None:
         lines.append(f"{change.kind} {change.node_id}")
-        lines.append(f"{change.slots_done}/{change.slots_total} slots")
+        slots = f"{change.slots_done}/{change.slots_total} slots"
+        lines.append(slots if change.slots_total else change.state)
     elif model.ring.moved_age(model.snapshot.at_wall_ms) is not None:
         lines.append(f"{percent(len(model.ring.moved) / SLOTS_COUNT)} of ring moved")
     located = scene.choices.located

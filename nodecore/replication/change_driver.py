@@ -206,10 +206,14 @@ class ChangeDriver:
     # -- what it looks like ------------------------------------------------------------------
 
     def progress(self) -> ChangeProgress | None:
-        """The change as its coordinator sees it; None on other nodes and in stable epochs."""
+        """The change as its coordinator sees it, or as the first live voter one that waits for
+        approval; None on other nodes, and when there is neither.
+        """
         topology = self._topology
-        if topology is None or topology.change is None:
+        if topology is None:
             return None
+        if topology.change is None:
+            return self._waiting(topology)
         change = topology.change
         if change.coordinator != self._ports.node_id:
             return None
@@ -232,6 +236,23 @@ class ChangeDriver:
             reason=obstacle.text,
             reason_code=str(obstacle.reason) if obstacle.reason else "",
             paused=change.paused,
+        )
+
+    def _waiting(self, topology: Topology) -> ChangeProgress | None:
+        wish = topology.proposal
+        if wish is None or not self._leads(topology):
+            return None
+        return ChangeProgress(
+            kind=wish.kind,
+            node_id=wish.node_id,
+            state="waiting",
+            slots_total=0,
+            slots_done=0,
+            keys_moved=0,
+            bytes_moved=0,
+            started_wall_ms=wish.asked_ms,
+            reason="waits for approval: ringdeck cluster change approve",
+            reason_code=str(ChangeReason.APPROVAL_NEEDED),
         )
 
     def _state(self, change: Change, left: int, total: int) -> str:

@@ -223,6 +223,9 @@ def test_where_approval_is_needed_a_removal_is_proposed_and_withdrawn() -> None:
     bench.adopt(waiting, 17.0)
     bench.driver.tick(moment(18.0))
     assert not bench.outbox.proposals, "it is proposed once"
+    progress = bench.driver.progress()
+    assert progress is not None
+    assert (progress.state, progress.reason_code) == ("waiting", "approval-needed")
     bench.outbox.failed = []
     bench.driver.tick(moment(19.0))
     assert bench.proposed().proposal is None
