@@ -97,6 +97,20 @@ def wiped(seed: int) -> Story:
     return story
 
 
+def wiped_beside_one_that_lags(seed: int) -> Story:
+    """One owner has missed writes, another has forgotten them: these two are no majority."""
+    story = Story(seed)
+    story.cluster.crash("n3")
+    story.run(1.0)
+    story.cluster.restart("n2", wiped=True)
+    story.cluster.crash("n1")
+    story.cluster.restart("n3")
+    story.run(4.0)
+    assert story.cluster.node("n2").strong.replica.refused_learning > 0
+    story.cluster.restart("n1")
+    return story
+
+
 def join_and_leave(seed: int) -> Story:
     story = Story(seed)
     story.cluster.add()
@@ -174,6 +188,7 @@ STORIES: list[tuple[Callable[[int], Story], float]] = [
     (quiet, 0.99),
     (crashes, 0.7),
     (wiped, 0.7),
+    (wiped_beside_one_that_lags, 0.2),
     (join_and_leave, 0.85),
     (crash_while_joining, 0.6),
     (cuts, 0.4),
