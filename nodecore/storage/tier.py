@@ -35,6 +35,8 @@ from nodecore.table.interface import SLOT_SOLE
 
 BATCH_BYTES: Final = 256 * 1024
 """What has been gathered is handed over when it reaches this, or at the tick."""
+BATCH_SHARE_MAX: Final = 1 / 16
+"""Of the memory, which it is part of."""
 RECORDS_PER_TICK_MAX: Final = 600
 """Written back in one tick: some ten microseconds each."""
 BYTES_PER_TICK_MAX: Final = 4 * 1024 * 1024
@@ -71,6 +73,7 @@ class DiskTier:
         self._bits = filter_bits(bytes_max, disk_bytes_max)
         self.rng = rng
         self.bytes_max = disk_bytes_max
+        self._batch_bytes = min(BATCH_BYTES, int(bytes_max * BATCH_SHARE_MAX))
         self.writes = DiskWrites(NoDisk())
         self.active = False
         """Whether there is a disk at all."""
@@ -216,7 +219,7 @@ class DiskTier:
         self._pending[place] = data
         self._pending_bytes += len(data) + RECORD_EXTRA_BYTES
         self.counters["write_backs"] += 1
-        if self._pending_bytes >= BATCH_BYTES:
+        if self._pending_bytes >= self._batch_bytes:
             self.hand_over()
 
     def write_through(self, record: Record, durability: Durability, now: Now) -> None:
@@ -248,7 +251,7 @@ class DiskTier:
         self._pending[place] = None
         self._pending_bytes += RECORD_EXTRA_BYTES
         self.counters["superseded"] += 1
-        if self._pending_bytes >= BATCH_BYTES:
+        if self._pending_bytes >= self._batch_bytes:
             self.hand_over()
 
     def hand_over(self) -> None:

@@ -1,0 +1,506 @@
+"""Two tiers behave as one store: what was written is found, whatever moved where."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from nodecore.ids import SLOTS_COUNT, Now, Version
+from nodecore.simulation.disk import SimDisk
+from nodecore.storage.causes import ApplyResult, Cause
+from nodecore.storage.cold import KeyFilter, key_at, place_from, place_of, slot_at
+from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability
+from nodecore.storage.eviction import make_policy
+from nodecore.storage.scrub import Scrub
+from nodecore.storage.tier import RECORDS_PER_TICK_MAX
+from nodecore.storage.tiered import TieredStore, make_store
+from nodecore.storage.warming import Warming
+from nodecore.table import make_table
+from nodecore.table.interface import Kind
+
+KIB, MIB = 1 << 10, 1 << 20
+VALUE = b"v" * 500
+
+
+def everywhere(_slot: int) -> bool:
+    return True
+
+
+class World:
+    """A store over a simulated disk, and the wake-ups around it."""
+
+    def __init__(self, bytes_max: int = 128 * KIB, disk_bytes_max: int = 4 * MIB) -> None:
+        self.disk = SimDisk(random.Random(7))
+        self.bytes_max, self.disk_bytes_max = bytes_max, disk_bytes_max
+        self.hlc = 1 << 40
+        self.now = Now(1.0, 1_000_000)
+        self.unknown: list[int] = []
+        self.store = self.begin()
+
+    def begin(self) -> TieredStore:
+        """A life of the store over what the disk holds."""
+        table = make_table("reference")
+        store = TieredStore(
+            table,
+            make_policy("s3fifo", self.bytes_max),
+            self.bytes_max,
+            random.Random(1),
+            self.disk_bytes_max,
+        )
+        self.writes = DiskWrites(self.disk)
+        store.tier.on_unknown = self.unknown.append
+        store.tier.attach(self.writes)
+        self.store = store
+        return store
+
+    def turn(self) -> None:
+        effect = self.writes.take()
+        if effect is not None:
+            self.disk.write(effect.records + effect.synced + effect.spare)
+            self.writes.on_done(effect.ticket, self.now)
+
+    def tick(self, elapsed_s: float = 0.25) -> None:
+        self.now = Now(self.now.mono_s + elapsed_s, self.now.wall_ms + int(elapsed_s * 1000))
+        self.store.tick(self.now)
+        self.turn()
+
+    def restart(self) -> Warming:
+        """As a kill between two wake-ups, then a start with all of its warming."""
+        self.begin()
+        warming = Warming(self.store, everywhere, self.now)
+        for _ in range(10_000):
+            if warming.done:
+                break
+            warming.step(50, self.now)
+            self.turn()
+        assert warming.done
+        return warming
+
+    def put(self, key: bytes, value: bytes = VALUE, expires_ms: int = 0) -> ApplyResult:
+        self.hlc += 1
+        version = Version(self.hlc, 1)
+        result = self.store.apply(
+            key, Kind.STRING, value, version, expires_ms, Cause.CLIENT, self.now
+        )
+        self.turn()
+        return result
+
+    def delete(self, key: bytes) -> ApplyResult:
+        self.hlc += 1
+        version = Version(self.hlc, 1)
+        result = self.store.apply(key, Kind.TOMBSTONE, b"", version, 0, Cause.CLIENT, self.now)
+        self.turn()
+        return result
+
+    def value(self, key: bytes) -> bytes | None:
+        entry = self.store.get(key, self.now, touch=True)
+        self.turn()
+        return None if entry is None or entry.kind == Kind.TOMBSTONE else entry.value
+
+    def fill(self, count: int) -> None:
+        for number in range(count):
+            self.put(b"k%d" % number)
+            if number % 100 == 99:
+                self.tick()
+
+    @property
+    def total(self) -> int:
+        return self.store.statistics().keys
+
+    def scanned(self) -> list[bytes]:
+        cursor, keys = 0, []
+        for _ in range(10_000):
+            cursor, page = self.store.scan(cursor, 200, everywhere, self.now.wall_ms)
+            keys += page
+            if not cursor:
+                return keys
+        raise AssertionError("the walk does not end")
+
+
+def test_places_keep_the_order_in_which_slots_are_walked() -> None:
+    for key in (b"", b"a", b"x" * 600):
+        place = place_of(77, key)
+        assert key_at(place) == key
+        assert slot_at(place) == 77
+        assert place_from(77, 0) < place < place_from(78, 0)
+
+
+def test_a_filter_never_denies_what_was_added() -> None:
+    found = KeyFilter(1 << 12)
+    assert not found.used
+    for number in range(200):
+        found.add(b"k%d" % number)
+    assert all(found.may_hold(b"k%d" % number) for number in range(200))
+    strangers = sum(found.may_hold(b"s%d" % number) for number in range(2_000))
+    assert strangers < 300
+
+
+def test_what_leaves_memory_is_found_on_disk() -> None:
+    world = World()
+    world.fill(400)
+    assert world.store.evictions["demoted"] > 200
+    assert world.store.evictions["size"] == 0
+    assert world.total == 400
+    assert sorted(world.scanned()) == sorted(b"k%d" % number for number in range(400))
+    assert all(world.value(b"k%d" % number) == VALUE for number in range(400))
+    assert world.store.memory_bytes <= world.bytes_max
+    assert world.store.statistics().keys == 400
+
+
+def test_without_a_disk_it_is_a_plain_store() -> None:
+    table = make_table("reference")
+    policy = make_policy("lru", MIB)
+    plain = make_store(table, policy, MIB, random.Random(1), "", MIB)
+    assert not isinstance(plain, TieredStore)
+
+
+def test_what_is_over_the_budget_is_evicted_and_told() -> None:
+    world = World()
+    for number in range(RECORDS_PER_TICK_MAX + 600):
+        world.put(b"k%d" % number)
+    assert world.store.evictions["demoted"] == RECORDS_PER_TICK_MAX
+    assert world.store.evictions["size"] > 100
+    told = world.store.tick(world.now).evicted
+    assert len(told) == world.store.evictions["size"]
+
+
+def test_a_delete_of_a_cold_key_takes_its_record_along() -> None:
+    world = World()
+    world.fill(400)
+    key = next(k for k in world.scanned() if k not in world.store.table)
+    world.delete(key)
+    world.tick()
+    assert world.value(key) is None
+    assert world.total == 399
+    for _ in range(4):
+        world.tick(400.0)
+    assert key not in world.store.table
+    assert world.value(key) is None
+    world.restart()
+    assert world.value(key) is None
+
+
+def test_an_overwritten_record_never_comes_back() -> None:
+    world = World()
+    world.fill(400)
+    cold = [key for key in world.scanned() if key not in world.store.table]
+    for key in cold[:50]:
+        assert world.put(key, b"new") is ApplyResult.APPLIED
+    world.tick()
+    world.restart()
+    assert {world.value(key) for key in cold[:50]} <= {None, b"new"}
+
+
+def test_older_news_about_a_cold_key_is_refused() -> None:
+    world = World()
+    world.fill(400)
+    key = next(k for k in world.scanned() if k not in world.store.table)
+    old = Version(1 << 39, 1)
+    for cause in (Cause.REPLICA, Cause.REPAIR, Cause.STREAM):
+        result = world.store.apply(key, Kind.STRING, b"old", old, 0, cause, world.now)
+        assert result is ApplyResult.OLDER
+    refused = world.store.apply_batch(
+        [key, b"fresh"], [b"old"] * 2, old, 0, Cause.REPLICA, world.now
+    )
+    assert refused == [(0, ApplyResult.OLDER)]
+    assert world.value(key) == VALUE
+    assert world.value(b"fresh") == b"old"
+
+
+def test_a_record_comes_up_when_it_is_asked_for_more_than_what_would_go() -> None:
+    world = World()
+    world.fill(400)
+    # No tick after these: the room that a tick makes is used up.
+    for number in range(400, 440):
+        world.put(b"k%d" % number)
+    key = next(k for k in world.scanned() if k not in world.store.table)
+    asked = 0
+    while key not in world.store.table and asked < 20:
+        world.value(key)
+        asked += 1
+    assert 2 <= asked < 20
+    assert world.store.tier.counters["promotions"] >= 1
+    assert world.total == 440
+
+
+def test_the_policy_is_not_upset_by_questions() -> None:
+    """Proposals that are not taken go back: every entry can still be evicted."""
+    world = World()
+    world.fill(400)
+    for number in range(400):
+        world.value(b"k%d" % number)
+        world.value(b"k%d" % number)
+    evicted = 0
+    while world.store._evict_one():
+        evicted += 1
+        assert evicted < 1_000
+    assert len(world.store.table) == 0
+
+
+def test_drops_and_moved_slots_reach_the_disk() -> None:
+    world = World()
+    world.fill(400)
+    cold = [key for key in world.scanned() if key not in world.store.table]
+    newest = Version(world.hlc, 9)
+    assert not world.store.drop(cold[0], Version(1, 1))
+    assert world.store.drop(cold[0], newest)
+    assert world.store.give_up(cold[1], newest)
+    slot = world.store.table.slot_of(cold[2])
+    held = world.store.slot_count(slot)
+    assert world.store.drop_slot(slot) == held
+    world.tick()
+    assert [world.value(key) for key in cold[:3]] == [None] * 3
+    assert world.total == 400 - 2 - held
+
+
+def test_a_flush_reaches_the_disk() -> None:
+    world = World()
+    world.fill(400)
+    world.store.flush(world.hlc)
+    assert all(world.store.live_count(slot) == 0 for slot in range(SLOTS_COUNT))
+    assert all(world.value(b"k%d" % number) is None for number in range(400))
+    world.put(b"after", b"new")
+    world.tick()
+    world.restart()
+    assert world.scanned() == [] or world.scanned() == [b"after"]
+
+
+def test_streams_see_both_tiers_once_and_in_order() -> None:
+    world = World()
+    for number in range(400):
+        world.put(b"{tag}%d" % number)
+        if number % 100 == 99:
+            world.tick()
+    slot = world.store.table.slot_of(b"{tag}")
+    seen: list[bytes] = []
+    after: bytes | None = None
+    while entries := world.store.slot_entries(slot, after, 7):
+        seen += [entry[0] for entry in entries]
+        after = seen[-1]
+        assert all(entry[2] == VALUE for entry in entries)
+    assert len(seen) == len(set(seen)) == 400
+    heads = list(world.store.slot_heads(slot))
+    assert sorted(head[0] for head in heads) == sorted(seen)
+    assert len(world.store.live_keys(slot, 1_000)) == 400
+    assert world.store.slot_count(slot) == 400
+
+
+def test_expired_records_are_tombstones_to_whoever_asks() -> None:
+    world = World()
+    for number in range(400):
+        world.put(b"k%d" % number, expires_ms=world.now.wall_ms + 5_000)
+        if number % 100 == 99:
+            world.tick(0.1)
+    key = next(k for k in world.scanned() if k not in world.store.table)
+    world.tick(10.0)
+    entry = world.store.get(key, world.now)
+    assert entry is not None
+    assert entry.kind == Kind.TOMBSTONE
+
+
+def durable(durability: Durability, *, through: bool = False) -> Callable[[bytes], object]:
+    return lambda _key: (durability, through)
+
+
+@pytest.mark.parametrize("durability", [Durability.PROCESS, Durability.POWER])
+def test_a_promise_is_on_disk_within_the_wake_up(durability: Durability) -> None:
+    world = World(bytes_max=MIB)
+    world.store.durability_of = lambda _key: (durability, False)
+    world.put(b"a", b"1")
+    world.hlc += 1
+    version = Version(world.hlc, 1)
+    world.store.apply_batch([b"b", b"c"], [b"2", b"3"], version, 0, Cause.CLIENT, world.now)
+    world.delete(b"c")
+    world.turn()
+    assert len(world.disk.walk(Area.CACHE, None, 10)) == 3
+    world.restart()
+    assert [world.value(key) for key in (b"a", b"b", b"c")] == [b"1", b"2", None]
+    entry = world.store.get(b"c", world.now)
+    assert entry is not None
+    assert entry.kind == Kind.TOMBSTONE
+
+
+def test_write_through_copies_at_once_and_memory_pays_nothing() -> None:
+    world = World(bytes_max=MIB)
+    world.put(b"a", b"1")
+    assert world.disk.walk(Area.CACHE, None, 10) == []
+    world.store.durability_of = lambda key: (Durability.MEMORY, key == b"b")
+    world.put(b"b", b"2")
+    world.put(b"c", b"3")
+    assert [key_at(place) for place, _ in world.disk.walk(Area.CACHE, None, 10)] == [b"b"]
+
+
+def test_a_restart_lifts_the_hottest_first() -> None:
+    world = World(bytes_max=2 * MIB)
+    for number in range(300):
+        world.put(b"k%d" % number)
+    for number in range(300):
+        world.store.write_down(b"k%d" % number, rank=15 if number % 10 == 0 else 0)
+    world.tick()
+    world.bytes_max = 128 * KIB
+    warming = world.restart()
+    assert warming.found == 300
+    assert 30 <= warming.lifted < 200
+    assert all(b"k%d" % number in world.store.table for number in range(0, 300, 10))
+    assert world.total == 300
+
+
+def test_a_damaged_record_is_unknown_and_reported() -> None:
+    world = World()
+    world.fill(400)
+    key = next(k for k in world.scanned() if k not in world.store.table)
+    slot = world.store.table.slot_of(key)
+    place = place_of(slot, key)
+    record = bytearray(world.disk.get(Area.CACHE, place) or b"")
+    record[60] ^= 4
+    world.disk.write(((int(Area.CACHE), place, bytes(record)),))
+    assert world.value(key) is None
+    assert world.unknown == [slot]
+    assert world.store.tier.counters["checksum_failures"] == 1
+    assert world.disk.get(Area.CACHE, place) is None
+
+
+def test_scrub_finds_damage_and_what_does_not_belong() -> None:
+    world = World()
+    world.fill(400)
+    cold = [key for key in world.scanned() if key not in world.store.table]
+    slots = [world.store.table.slot_of(key) for key in cold]
+    for key, slot in zip(cold[:5], slots, strict=False):
+        world.disk.write(((int(Area.CACHE), place_of(slot, key), b"rubbish"),))
+    stranger = slots[10]
+    scrub = Scrub(world.store, lambda slot: slot != stranger, 10 * MIB)
+    for _ in range(300):
+        world.tick()
+        scrub.step(world.now)
+    assert scrub.passes >= 1
+    assert scrub.records >= len(cold)
+    assert sorted(set(world.unknown)) == sorted(set(slots[:5]))
+    world.tick()
+    assert world.value(cold[10]) is None
+    assert sum(world.value(key) == VALUE for key in cold) == len(cold) - 5 - slots.count(stranger)
+
+
+def test_an_overfull_disk_evicts_the_least_used() -> None:
+    world = World(disk_bytes_max=64 * KIB)
+    scrub = Scrub(world.store, everywhere, 0)
+    for number in range(600):
+        world.put(b"k%d" % number)
+        if number % 20 == 19:
+            world.tick()
+            scrub.make_room()
+            world.turn()
+    assert world.store.tier.counters["evictions_l2"] > 100
+    world.tick()
+    assert world.store.tier.used_bytes < 100 * KIB
+    assert world.total == len(world.scanned())
+    told = world.store.tick(world.now).evicted
+    assert isinstance(told, list)
+
+
+def test_a_disk_that_refuses_is_left_alone_for_a_while() -> None:
+    world = World()
+    said: list[str] = []
+    world.store.tier.on_refused = said.append
+    world.fill(100)
+    world.writes.on_refused("disk full", world.now)
+    assert said == ["disk full"]
+    before = world.store.evictions["demoted"]
+    world.fill(200)
+    assert world.store.evictions["demoted"] == before
+    for _ in range(30):
+        world.tick()
+    world.fill(300)
+    assert world.store.evictions["demoted"] > before
+
+
+class _Unreadable:
+    def get(self, _area: Area, _key: bytes) -> bytes | None:
+        raise DiskError("input/output error")
+
+    def walk(self, _area: Area, _after: bytes | None, _count: int) -> list[tuple[bytes, bytes]]:
+        raise DiskError("input/output error")
+
+    def used_bytes(self, _area: Area) -> int:
+        return 0
+
+
+def test_a_disk_that_cannot_be_read_makes_keys_unknown_not_missing() -> None:
+    world = World()
+    world.fill(400)
+    key = next(k for k in world.scanned() if k not in world.store.table)
+    world.store.tier.writes = DiskWrites(_Unreadable())
+    assert world.store.get(key, world.now) is None
+    assert world.unknown == [world.store.table.slot_of(key)]
+    assert world.store.tier.counters["read_errors"] == 1
+
+
+def test_inline_writes_end_where_records_are() -> None:
+    world = World()
+    told: list[int] = []
+    world.store.tier.on_closed = lambda: told.append(sum(map(bool, world.store.tier.closed)))
+    world.fill(60)
+    assert told == []
+    world.fill(400)
+    assert told[0] == 1
+    assert told[-1] == SLOTS_COUNT
+    assert len(told) < 70
+
+
+class TieredMachine(RuleBasedStateMachine):
+    """Against a plain dictionary: a value that is found is the last one written, and none is lost
+    that was not counted as evicted.
+    """
+
+    keys = st.integers(0, 60).map(lambda number: b"k%d" % number)
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = World(bytes_max=64 * KIB)
+        self.model: dict[bytes, bytes] = {}
+
+    @rule(key=keys, size=st.integers(0, 9_000))
+    def put(self, key: bytes, size: int) -> None:
+        value = b"%04d" % size * (size // 4)
+        if self.world.put(key, value) is ApplyResult.APPLIED:
+            self.model[key] = value
+
+    @rule(key=keys)
+    def delete(self, key: bytes) -> None:
+        self.world.delete(key)
+        self.model.pop(key, None)
+
+    @rule(key=keys)
+    def read(self, key: bytes) -> None:
+        assert self.world.value(key) == self.model.get(key)
+
+    @rule()
+    def tick(self) -> None:
+        self.world.tick()
+
+    @rule()
+    def flush(self) -> None:
+        self.world.store.flush(self.world.hlc)
+        self.model.clear()
+        self.world.tick()
+
+    @rule(key=keys)
+    def write_down(self, key: bytes) -> None:
+        self.world.store.write_down(key)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert self.world.store.evictions["size"] == 0
+        assert self.world.total == len(self.model)
+
+    @rule()
+    def walk(self) -> None:
+        assert sorted(self.world.scanned()) == sorted(self.model)
+
+
+TieredMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+test_tiers_against_a_dictionary = TieredMachine.TestCase
