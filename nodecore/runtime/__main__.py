@@ -33,7 +33,7 @@ from nodecore.runtime.persistence import CorruptRecord, RecordStore, boot_id
 from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.tiered import make_store
-from nodecore.strong.room import BOOT_RECORD
+from nodecore.strong.lives import BOOT_RECORD
 from nodecore.table import make_table
 from transport.codec import unpack_plain
 

@@ -1,9 +1,7 @@
 """Strong keys at one node: composes registers, acceptor, rounds, requests, learning and collection.
 
-It keeps, across lives, for which slots this node may vote (see ``learning``), and trusts that record
-only if the registers that it goes with are there: the same disk, and the same life of the operating
-system unless the last life of the node ended in order or every record was flushed. It has no rules of its own
-about rounds.
+It decides which documents are whose first, and what belongs to this node at all; everything else is a
+room's: votes and copies (``learning``), what survives a restart (``lives``), rounds (``instance``).
 """
 
 from __future__ import annotations
@@ -11,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from nodecore.consensus.outcome import ProposalResult
-from nodecore.effects import Emit, Severity
-from nodecore.ids import SLOTS_COUNT, NodeId, Now
+from nodecore.ids import NodeId, Now
 from nodecore.placement.drafting import Refused
 from nodecore.placement.proposals import propose_full_member
 from nodecore.placement.slot_map import SlotMap
@@ -24,7 +21,7 @@ from nodecore.replication.change_ports import ChangePorts, SlotEntry
 from nodecore.replication.streaming import Order, Sent, SlotStreams
 from nodecore.requests import Failed, Unknown
 from nodecore.routing import Routing
-from nodecore.storage.disk import Area, DiskError, Durability
+from nodecore.storage.disk import Durability
 from nodecore.strong.collection import Collection
 from nodecore.strong.founding import FOUNDER, Founding
 from nodecore.strong.learning import (
@@ -35,13 +32,13 @@ from nodecore.strong.learning import (
     LearningPorts,
     slots_of_fetch,
 )
+from nodecore.strong.lives import Lives
 from nodecore.strong.operations import Operation, bury
 from nodecore.strong.ports import StrongPorts
 from nodecore.strong.registers import Registers
 from nodecore.strong.replica import GRANTED, OUTRANKED, StrongReplica
 from nodecore.strong.requests import StrongRequests
 from nodecore.strong.rounds import Rounds
-from transport.codec import pack_plain
 from transport.messages import (
     ChangeStep,
     Lane,
@@ -54,23 +51,8 @@ from transport.messages import (
 if TYPE_CHECKING:
     from nodecore.node import Node
 
-RECORD: Final = "strong"
-BOOT_RECORD: Final = "boot"
-"""Which life of the operating system this is, as the process found it; never written by the node."""
 _SCAN_STRONG: Final = 1 << 62
 COPY_CAUSE: Final = "strong"
-_MARKER: Final = b"m"
-"""A record among the registers that names the life which began them."""
-
-
-class _Kept(NamedTuple):
-    """What was kept of an earlier life."""
-
-    epoch: int
-    states: bytes
-    life: int
-    boot: str
-    closed: bool
 
 
 class _CopySource:
@@ -97,9 +79,6 @@ class StrongRoom:
         self._id = node.node_id
         self._routing: Routing | None = None
         self._settling: dict[bytes, None] = {}
-        self._boot = persisted.get(BOOT_RECORD, "")
-        self._kept = _parse(persisted.get(RECORD))
-        self._last: object = None
         slot_of = node.table.slot_of
         self.registers = Registers(node.store, node.disk, slot_of, self._durability)
         self.learning = Learning(
@@ -136,52 +115,13 @@ class StrongRoom:
         )
         self.streams = SlotStreams(ports, _CopySource(self.registers), node.timers)
         self.collection = Collection(self.registers, self.rounds, slot_of)
-        self._life = self._begin_life(node.now)
+        self._lives = Lives(node, self.registers, persisted)
         node.coordinator.strong = self.requests
         node.topology_changes.also_left = lambda: self.learning.left
 
-    # -- lives -------------------------------------------------------------------------------
-
-    def _begin_life(self, now: Now) -> int:
-        """Read what was kept; the number of the life that began the registers."""
-        node, kept = self._node, self._kept
-        try:
-            marker = node.disk.store.get(Area.STRONG, _MARKER)
-            if kept is not None and marker == pack_plain(kept.life):
-                self.registers.restore(now)
-                return kept.life
-        except DiskError as error:
-            node.emit(Emit("strong.unreadable", str(error), Severity.ERROR))
-        self._kept = None
-        life = int(node.incarnation)
-        node.disk.put(Area.STRONG, _MARKER, pack_plain(life), Durability.PROCESS, None, now)
-        return life
-
-    def _trusts(self, topology: Topology) -> bool:
-        """Whether what was kept is all that this node ever promised."""
-        kept = self._kept
-        if kept is None or kept.epoch != topology.epoch:
-            return False
-        strong = [k.durability for k in topology.keyspaces if k.mode == "strong"]
-        if "memory" in strong:
-            return False
-        same = kept.closed or kept.boot == self._boot
-        return same or all(durability == "power" for durability in strong)
-
     def close(self) -> None:
         """The process ends in order."""
-        self._keep(closed=True)
-
-    def _keep(self, *, closed: bool) -> None:
-        topology = self._node.chain.document
-        if topology is None:
-            return
-        plain = [
-            int(topology.epoch), bytes(self.learning.states), self._life, self._boot, closed,
-        ]  # fmt: skip
-        if plain != self._last:
-            self._last = plain
-            self._node.persist(RECORD, plain)
+        self._lives.keep(bytes(self.learning.states), closed=True)
 
     # -- documents ---------------------------------------------------------------------------
 
@@ -193,9 +133,10 @@ class StrongRoom:
         self._routing = routing
         if topology.flushed_epoch > self.registers.flushed_epoch:
             self.registers.on_flush(topology.flushed_epoch)
-        trusted = first and not fresh and self._trusts(topology)
-        if trusted and self._kept is not None:
-            self.learning.restore(self._kept.states)
+        states = self._lives.believed(topology) if first and not fresh else None
+        trusted = states is not None
+        if states is not None:
+            self.learning.restore(states)
         self.learning.founding = fresh or self.learning.founding
         self.streams.stop_all()
         self.streams.epoch = topology.epoch
@@ -237,7 +178,7 @@ class StrongRoom:
             self.learning.begin(now)
 
     def _on_change(self, now: Now) -> None:
-        self._keep(closed=False)
+        self._lives.keep(bytes(self.learning.states), closed=False)
         if self.learning.left == 0:
             self._node.topology_changes.report(now)
 
@@ -405,11 +346,3 @@ class StrongRoom:
 
 def _ignore_result(_result: ProposalResult, _now: Now) -> None:
     """Asked for again until an epoch has begun."""
-
-
-def _parse(plain: object) -> _Kept | None:
-    match plain:
-        case [int(epoch), bytes(states), int(life), str(boot), bool(closed)]:
-            if len(states) == SLOTS_COUNT and not states.strip(b"\x00\x01\x02"):
-                return _Kept(epoch, states, life, boot, closed)
-    return None

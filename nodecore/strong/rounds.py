@@ -18,7 +18,7 @@ from nodecore.replication.calls import CallEnd, CallFailed
 from nodecore.replication.deadlines import Deadlines
 from nodecore.requests import Failed
 from nodecore.routing import Routing
-from nodecore.strong.instance import Asker, KeyInstance, Place, Round
+from nodecore.strong.instance import KeyInstance
 from nodecore.strong.operations import Operation
 from nodecore.strong.ports import (
     FORWARDED_SHARE,
@@ -38,6 +38,7 @@ from nodecore.strong.replica import (
     told_from_columns,
     told_to_columns,
 )
+from nodecore.strong.round import Asker, Place, Round
 from transport.messages import ErrorReply, Message, StrongAsk, StrongTold
 
 _Item: TypeAlias = tuple[Asker, Row]
