@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 
 from tests.bench import policies, sections
+from tests.bench.console import console
 from tests.bench.resp import redis_benchmark
 from tests.bench.servers import Server, redis_server, ringdeck_nodes
 
@@ -107,6 +108,7 @@ def main(arguments: list[str]) -> int:
         "native": sections.native,
         "http": sections.http,
         "exact": sections.exact,
+        "console": console,
         "policies": policies.policies,
     }
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(choices)}; default all")
