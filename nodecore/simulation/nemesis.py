@@ -1,7 +1,7 @@
 """Does harm to a simulated cluster: faults at random moments, each of which ends by itself.
 
 Fate is constrained by what the product claims to survive: at most one node at a time has lost its
-memory. A second crash waits until every other node runs, is a member and holds all its copies. What
+memory (where strong keys alone are judged: its disk). A second crash waits until every other node runs, is a member and holds all its copies. What
 is enabled, and how often, comes from ``swarm_options``; what must hold afterwards from the checkers.
 """
 
@@ -153,7 +153,8 @@ class Nemesis:
             if not process.running and process.lives == life and not has_left(process):
                 self._start(process)
 
-        self._world.after(self._rng.uniform(0.1, 3.0), again)
+        longest_s = 0.8 if self._options.strong_alone else 3.0
+        self._world.after(self._rng.uniform(0.05, longest_s), again)
 
     # -- who ---------------------------------------------------------------------------------
 
@@ -256,7 +257,7 @@ class Nemesis:
             self._reached("paused-woke-behind")
 
     def _crash(self) -> None:
-        self._kill()
+        self._kill(keeps_disk=True)
 
     def _crash_wiped(self) -> None:
         victim = self._kill()
@@ -269,9 +270,16 @@ class Nemesis:
         if victim is not None:
             victim.disk.flip_bit()
 
-    def _kill(self) -> SimProcess | None:
+    def may_die(self, victim: SimProcess) -> bool:
+        """Whether a process may be killed that keeps its disk."""
+        if self._options.strong_alone:
+            return len(self._cluster.running) > 1
+        return self.may_lose_memory(victim)
+
+    def _kill(self, *, keeps_disk: bool = False) -> SimProcess | None:
         victim = self._victim()
-        if victim is None or not self.may_lose_memory(victim):
+        allowed = self.may_die if keeps_disk else self.may_lose_memory
+        if victim is None or not allowed(victim):
             return None
         change = self._cluster.topology().change
         if change is not None:

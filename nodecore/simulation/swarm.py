@@ -90,9 +90,15 @@ class SwarmRun:
         self.core_history = History()
         self.workload = Workload(self.cluster, self.history, options.workload())
         self.nemesis = Nemesis(self.cluster, options, self.reached)
-        self.cluster.may_die = self.nemesis.may_lose_memory
+        self.cluster.may_die = self.nemesis.may_die
         self.strong_history = History()
-        self.strong = StrongLoad(self.cluster, self.strong_history) if options.strong else None
+        self.strong: StrongLoad | None = None
+        if options.strong:
+            strong_options = StrongOptions(
+                clients=5 if options.strong_alone else 4,
+                interval_s=0.05 if options.strong_alone else 0.08,
+            )
+            self.strong = StrongLoad(self.cluster, self.strong_history, strong_options)
         self.judged = 0
         self.inconclusive = 0
         self._harming = False
@@ -114,8 +120,9 @@ class SwarmRun:
     def run(self) -> list[str]:
         """Live through both phases; returns what was wrong."""
         self.cluster.start()
-        self.workload.preload()
-        self.workload.start()
+        if not self.options.strong_alone:
+            self.workload.preload()
+            self.workload.start()
         if self.strong is not None:
             self.strong.start()
         self.cluster.run(0.2)
@@ -227,8 +234,9 @@ class SwarmRun:
         except TimeoutError:
             found = self._apart(keys)
         settled_s = self.world.now_s
-        for process in cluster.running_members:
-            workload.read_all(str(process.node_id))
+        if not self.options.strong_alone:
+            for process in cluster.running_members:
+                workload.read_all(str(process.node_id))
         inversion_s = 0.1
         if self.options.skewed:
             # Clocks jump by what a peer accepts at most, beyond their skew.

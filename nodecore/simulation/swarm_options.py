@@ -65,6 +65,9 @@ class SwarmOptions:
     filler_bytes: int
     strong: bool
     """Whether keys of a strong keyspace are worked on, too."""
+    strong_alone: bool
+    """Whether the phase of faults works on strong keys only: then any number of processes may be
+    killed at once, because strong keys are on disk."""
     rates: Mapping[str, float]
     """Of the faults that this seed enables, in events each second."""
     sites: Mapping[str, float]
@@ -150,6 +153,11 @@ def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
     replicas, write_quorum, read_quorum = rng("quorums").choice(QUORUMS)
     control = rng("control")
     rates = _rates(rng("rates"), rng("share").choice((0.2, 0.4, 0.6)))
+    # A flush empties strong keys as well; no register is a model of that.
+    works_on_strong = strong and "flush" not in rates and rng("strong").random() < 0.7
+    strong_alone = works_on_strong and rng("alone").random() < 0.5
+    if strong_alone:
+        rates["crash"] = rng("crash").uniform(0.5, 3.0)
     return SwarmOptions(
         members=rng("members").choice((3, 3, 4, 4, 5)),
         replicas=replicas,
@@ -162,8 +170,8 @@ def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
         writes=rng("writes").uniform(0.1, 0.6),
         deletes=rng("deletes").choice((0.0, 0.1, 0.3)),
         filler_bytes=rng("filler").choice((1, 40, 40, 500, 5000)),
-        # A flush empties strong keys as well; no register is a model of that.
-        strong=strong and "flush" not in rates and rng("strong").random() < 0.7,
+        strong=works_on_strong,
+        strong_alone=strong_alone,
         rates=rates,
         sites={
             name: probability * rng(f"site:{name}").uniform(0.5, 2.0)

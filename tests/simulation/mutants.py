@@ -29,11 +29,13 @@ from nodecore.simulation.swarm_options import SwarmOptions
 from nodecore.storage.disk import Area
 from nodecore.storage.memory import Store
 from nodecore.strong import replica as strong_replica
-from nodecore.strong.instance import KeyInstance, Round
+from nodecore.strong.instance import KeyInstance
 from nodecore.strong.operations import Operation
 from nodecore.strong.registers import Registers
 from nodecore.strong.room import StrongRoom
+from nodecore.strong.round import Round
 from nodecore.strong.rounds import Rounds
+from nodecore.table.interface import Kind
 
 Patch = pytest.MonkeyPatch
 Needs = Callable[[SwarmOptions], bool]
@@ -53,6 +55,10 @@ def always(_options: SwarmOptions) -> bool:
 
 def strong(options: SwarmOptions) -> bool:
     return options.strong
+
+
+def strong_alone(options: SwarmOptions) -> bool:
+    return options.strong_alone
 
 
 def with_faults(*names: str, keys: Needs = always) -> Needs:
@@ -287,8 +293,16 @@ def nothing_made_up_for(patch: Patch) -> None:
 
 
 def tombstones_collected_early(patch: Patch) -> None:
-    """A deletion is forgotten at once, and so is that it was."""
+    """A deletion is forgotten at once: no floor and no hint remembers that it was."""
     from nodecore.storage import tombstones
+
+    original = Hints.add
+
+    def add(self: Hints, target: NodeId, hint: Any) -> None:
+        if hint.kind != Kind.TOMBSTONE:
+            original(self, target, hint)
+
+    patch.setattr(Hints, "add", add)
 
     patch.setattr(tombstones, "TOMBSTONE_S", 0.1)
     patch.setattr(tombstones.Tombstones, "floor", lambda _self, _slot: 0)
@@ -307,23 +321,26 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(read_without_equality_test, with_faults(*CUTS, keys=strong)),
         Mutant(read_from_one, strong),
         Mutant(half_is_a_majority, strong),
-        Mutant(promise_forgotten, strong),
-        Mutant(promise_not_persisted, with_faults(*CRASHES, keys=strong)),
-        Mutant(amnesia, with_faults(*CRASHES, keys=strong)),
+        Mutant(promise_forgotten, strong_alone),
+        Mutant(promise_not_persisted, strong_alone),
+        Mutant(amnesia, strong_alone),
         Mutant(wiped_node_votes, with_faults("crash-wiped", "crash-torn", keys=strong)),
-        Mutant(one_sided_eviction, strong),
+        Mutant(one_sided_eviction, strong_alone),
         Mutant(old_owners_alone, with_faults(*CHANGES, keys=strong)),
         Mutant(copies_by_accepted_ballot, with_faults(*CHANGES, "crash-wiped", keys=strong)),
-        Mutant(changes_run_again, strong),
-        Mutant(unknown_told_as_failed, with_faults(*CUTS, keys=strong)),
-        Mutant(strong_records_never_written, with_faults(*CRASHES, keys=strong)),
+        Mutant(changes_run_again, strong_alone),
+        Mutant(unknown_told_as_failed, strong_alone),
+        Mutant(strong_records_never_written, strong_alone),
         Mutant(fallback_ack_counts, with_faults(*CUTS)),
         Mutant(slots_complete_without_copies, with_faults(*CHANGES, *CRASHES)),
         Mutant(doubt_not_told, with_faults(*CUTS)),
         Mutant(versions_not_compared, with_faults(*CUTS)),
         Mutant(copies_forgotten, always),
         Mutant(nothing_made_up_for, with_faults(*CUTS)),
-        Mutant(tombstones_collected_early, lambda options: options.deletes > 0),
+        Mutant(
+            tombstones_collected_early,
+            with_faults(*CUTS, keys=lambda options: options.deletes > 0.2),
+        ),
         Mutant(stale_epochs_admitted, with_faults(*CHANGES)),
     )
 }
