@@ -21,8 +21,9 @@ from console.runtime.state_dir import StateDir, home
 from console.runtime.terminal import lasting_terminal
 from console.scenario_progress import Script
 
-FRAMES_PER_S: Final = 15
-"""The screen is drawn at most so often; keys and snapshots are what changes it."""
+FRAMES_PER_S: Final = 60
+"""The screen is drawn at most so often; keys and snapshots are what changes it, so a greater number
+costs nothing. A smaller one lets a key that follows a snapshot wait for up to two frames."""
 DOWN_GRACE_S: Final = 15.0
 """Under the eyes of an operator a dead node is replaced sooner than headless."""
 LOAD_RATE: Final = 2_000.0
