@@ -156,6 +156,7 @@ class Node:
         self.now = now
         document = self.chain.document
         if document is not None:
+            self.topology_changes.joining.forget_replaced()
             self.standing.adopt(document, None, now)
         else:
             founding = first_document(self.config)
