@@ -17,6 +17,7 @@ from nodecore.effects import Stop
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
 from nodecore.limits import EVENTS_KEPT
+from nodecore.node_backup import backup_entries
 from nodecore.node_faults import fault_add, fault_heal, fault_list, fault_remove, fault_renew
 from nodecore.node_keyspaces import (
     keyspace_delete,
@@ -26,6 +27,7 @@ from nodecore.node_keyspaces import (
 )
 from nodecore.node_merging import list_merges
 from nodecore.node_recovery import recover
+from nodecore.node_restore import restore_entries
 from nodecore.node_settings import config_get, config_set
 from nodecore.node_steering import STEERING_VERBS
 from nodecore.requests import Done, Failed, Flush, Outcome
@@ -44,7 +46,14 @@ Verb: TypeAlias = Callable[["Node", Arguments, OnOutcome, Now], Outcome | None]
 
 
 OPERATOR_VERBS: Final = frozenset(
-    {"change.recover", "config.set", "keyspace.delete", "keyspace.set"}
+    {
+        "backup.entries",
+        "change.recover",
+        "config.set",
+        "keyspace.delete",
+        "keyspace.set",
+        "restore.entries",
+    }
 )
 """Verbs that a person must mean: peers can't pass them on."""
 
@@ -141,6 +150,7 @@ def _shutdown(node: Node, arguments: Arguments, _on: OnOutcome, _now: Now) -> Ou
 
 VERBS: Final[Mapping[str, Verb]] = {
     **STEERING_VERBS,
+    "backup.entries": backup_entries,
     "breaker.force": _breaker_force,
     "change.recover": recover,
     "cluster.breakers": _cluster_breakers,
@@ -162,6 +172,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "keyspace.set": keyspace_set,
     "locate": _locate,
     "merges": list_merges,
+    "restore.entries": restore_entries,
     "shutdown": _shutdown,
     "statistics": _statistics,
     "topology": _topology,
