@@ -60,7 +60,8 @@ class Nemesis:
         self._reached = reached
         self._rng = cluster.world.rng("nemesis")
         self._active = False
-        self._jumped = False
+        self._jumped: tuple[SimProcess, float] | None = None
+        """Whose clock was set wrong, and by how many milliseconds."""
         self.one_sided = False
         """Whether somebody is cut off for good in one direction only."""
         self.flushes: list[FlushAttempt] = []
@@ -142,6 +143,10 @@ class Nemesis:
         """Everything runs and everybody reaches everybody."""
         self.end()
         self.down_for_good.clear()
+        if self._jumped is not None:
+            victim, by_ms = self._jumped
+            self._jumped = victim, 0.0
+            victim.clock.jump(-by_ms)
         self._cluster.heal()
         self.heal(list(self._cluster.processes.values()))
 
@@ -289,12 +294,13 @@ class Nemesis:
         return victim
 
     def _jump(self) -> None:
-        if self._jumped:
+        if self._jumped is not None:
             return
-        self._jumped = True
         victim = self._victim()
         if victim is not None:
-            victim.clock.jump(self._rng.choice((-10_000.0, -400.0, -200.0, 200.0, 400.0, 2_000.0)))
+            by_ms = self._rng.choice((-10_000.0, -400.0, -200.0, 200.0, 400.0, 2_000.0))
+            self._jumped = victim, by_ms
+            victim.clock.jump(by_ms)
             self._reached("clock-jumped")
 
     def _join(self) -> None:

@@ -99,6 +99,7 @@ def test_a_story_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.swarm
 @pytest.mark.timeout(900)
 def test_the_seeds_of_ci_find_nothing_and_get_everywhere() -> None:
     summary = summarise(run_seeds(CI_SEEDS))
