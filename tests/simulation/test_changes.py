@@ -48,3 +48,20 @@ def test_change(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(STATES))
 def test_long_change(name: str, seed: int) -> None:
     passes(name, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "seed", "state"),
+    [
+        ("replaced", 4, "dies"),
+        ("replaced", 1, "dead"),
+        ("rebalanced", 4, "restarted-member"),
+        ("removal_needs_approval", 0, "approved"),
+        ("removal_needs_approval", 1, "withdrawn"),
+    ],
+)
+def test_each_way_that_a_scenario_may_go_is_gone(name: str, seed: int, state: str) -> None:
+    report = run_scenario(name.replace("_", "-"), SCENARIOS[name], seed)
+    assert not report.violations, "\n".join(report.violations)
+    assert report.states.get(state), f"{state} was not reached: choose another seed"
