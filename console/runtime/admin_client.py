@@ -17,11 +17,15 @@ from console.errors import ClusterUnreachable, ConsoleError, NodeRefused, Outcom
 from console.runtime.secret import HELD
 from nodecore.config_rules import split_address
 from nodecore.errors import Code
+from nodecore.replication.wire import MalformedPlain, outcome_from_plain, request_to_plain
+from nodecore.requests import Outcome, Request
 from nodecore.statistics import EventRecord, NodeStatistics
 from transport.errors import RemoteError, TransportError
 from transport.messages import (
     Admin,
     AdminReply,
+    ClientExecute,
+    ClientOutcome,
     EventReport,
     Message,
     Role,
@@ -62,6 +66,23 @@ class AdminLink:
         if not isinstance(reply, AdminReply):
             raise ConsoleError(f"{self.address} answered {verb} with {type(reply).__name__}")
         return reply.result
+
+    async def execute(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> Outcome:
+        """Run a client's request on the operator's link; returns its outcome.
+
+        Raises:
+            NodeRefused, OutcomeUnknown, ClusterUnreachable: as :meth:`call`.
+        """
+        what = f"{type(request).__name__.lower()} at {self.address}"
+        try:
+            reply = await self._link.request(ClientExecute(request_to_plain(request)), timeout_s)
+            if not isinstance(reply, ClientOutcome):
+                raise ConsoleError(f"{what} was answered with {type(reply).__name__}")
+            return outcome_from_plain(reply.outcome)
+        except TransportError as error:
+            raise console_error(error, what) from None
+        except MalformedPlain as error:
+            raise ConsoleError(f"{what}: {error}") from None
 
     def subscribe(self, interval_s: float, events_after: int) -> Reports:
         """Statistics each interval, and events as they happen, until the link ends."""
