@@ -312,7 +312,8 @@ class Learning:
         for slot, task in self._tasks.items():
             for sources, count in task.needs:
                 lacking = count - sum(task.good.get(source, False) for source in sources)
-                for source in sources:
+                # Who has nothing complete may have it later; first ask those who have not answered.
+                for source in sorted(sources, key=task.good.__contains__):
                     if lacking <= 0:
                         break
                     if task.good.get(source):

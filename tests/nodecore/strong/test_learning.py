@@ -171,3 +171,20 @@ def test_an_owner_that_was_away_too_long_learns_again() -> None:
     assert learner.learning.votes(5)
     learner.adopt(replace(FIRST, epoch=Epoch(near.epoch + 3)))
     assert not learner.learning.votes(5)
+
+
+def test_a_source_that_lacks_it_too_does_not_keep_the_others_from_being_asked() -> None:
+    learner = Learner(N4)
+    joint = propose_join(FIRST, member(4), N1)
+    learner.adopt(joint)
+    slot = next(slot for slot in range(16_384) if learner.learning.is_learning(slot))
+    asked: list[NodeId] = []
+    for _round in range(4):
+        for peer, message in learner.sent:
+            assert isinstance(message.fields, dict)
+            found = slots_of_fetch(message.fields)
+            assert found is not None
+            asked += [peer] if slot in found[1] else []
+        learner.answer(complete=False)
+        learner.tick()
+    assert sorted(set(asked)) == [N1, N2, N3]
