@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from console import (
+    cli_backup,
     cli_change,
     cli_chaos,
     cli_cluster,
@@ -45,6 +46,7 @@ app.add_typer(cli_cluster.app, name="cluster")
 app.add_typer(cli_chaos.app, name="chaos")
 app.add_typer(cli_keyspace.app, name="keyspace")
 app.add_typer(cli_data.app)
+app.add_typer(cli_backup.app)
 app.add_typer(cli_scenario.demo_app, name="demo")
 app.add_typer(cli_scenario.app, name="scenario")
 app.command("policy-sim")(policy_sim)

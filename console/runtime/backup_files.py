@@ -118,7 +118,8 @@ def read_backup(path: Path, on_piece: OnPiece) -> Iterator[tuple[Decoder, list[R
     decoder, done = Decoder(), 0
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            # A pipe has no size.
+            size = max(1, os.fstat(file.fileno()).st_size)
             while piece := file.read(PIECE_BYTES):
                 done += len(piece)
                 records = decoder.feed(piece)
