@@ -88,7 +88,7 @@ class Node:
         disk: DiskStore | None = None,
     ) -> None:
         self.config = config
-        self.disk = DiskWrites(disk or NoDisk())
+        self.disk = DiskWrites(NoDisk() if disk is None else disk)
         self._id = NodeId(config.node_id)
         self.store = store
         self.now = now

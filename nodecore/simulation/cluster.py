@@ -147,6 +147,12 @@ class SimCluster:
         """Kill -9."""
         self.process(name).crash()
 
+    def cut_power(self) -> None:
+        """All machines go down at once: what was never flushed is gone."""
+        for process in self.processes.values():
+            process.crash()
+            process.disk.cut_power()
+
     def restart(self, name: str, *, wiped: bool = False) -> None:
         """Start a dead process again; ``wiped``: on an empty disk."""
         process = self.process(name)

@@ -21,6 +21,7 @@ from nodecore.simulation.disk import SimDisk
 from nodecore.simulation.network import Network
 from nodecore.simulation.sites import CRASH_AMONG_EFFECTS, LATE_TIMER, LOST_REPLY
 from nodecore.simulation.world import Event, World
+from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.tiered import make_store
 from nodecore.table import make_table
@@ -133,6 +134,7 @@ class SimProcess:
         sessions, self._sessions = self._sessions, {}
         for connection in sessions:
             connection.break_off()
+        self.disk.kill()
         self._node = self._door = None
 
     def pause(self) -> None:
@@ -207,10 +209,8 @@ class SimProcess:
             case Persist(name, payload):
                 self.disk.save(name, payload)
                 self._world.note("persist", self.node_id, name, payload)
-            case DiskWrite(ticket, records, synced, spare):
-                self.disk.write(records + synced + spare)
-                self._world.note("disk", self.node_id, ticket, len(records) + len(synced))
-                node.on_disk_done(ticket, now)
+            case DiskWrite():
+                self._write_disk(node, effect, now)
             case SetPeers(addresses):
                 self._network.set_peers(self, addresses)
             case Emit(kind, text):
@@ -221,6 +221,28 @@ class SimProcess:
                 self._world.note("stop", self.node_id, reason, exit_code)
                 self.crash()
                 self.stopped = effect
+
+    def _write_disk(self, node: Node, effect: DiskWrite, now: Now) -> None:
+        ticket, life = effect.ticket, self.lives
+        self._world.note("disk", self.node_id, ticket, len(effect.records) + len(effect.synced))
+        try:
+            refused = self.disk.write(effect)
+        except DiskError as error:
+            self._world.note("disk-failed", self.node_id, str(error))
+            self.crash()
+            self.stopped = Stop(str(error), 1)
+            return
+        if refused:
+            node.on_disk_refused(refused, now)
+        if not effect.synced:
+            node.on_disk_done(ticket, now)
+            return
+
+        def landed() -> None:
+            if self.lives == life and self.running and self.disk.land(ticket):
+                self.deliver(lambda: node.on_disk_done(ticket, self.clock.now()))
+
+        self._world.after(self.disk.fsync_s, landed)
 
     # -- the network's calls -----------------------------------------------------------------
 

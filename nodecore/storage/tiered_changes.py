@@ -67,6 +67,9 @@ class TieredChanges(Store):
         disk_bytes_max: int,
     ) -> None:
         self.tier = DiskTier(table.slot_of, bytes_max, disk_bytes_max, random.Random(rng.random()))
+        self._arriving = b""
+        self._went_down = False
+        """What is arriving made room for itself by sending its own older entry down."""
         self.durability_of: Callable[[bytes], tuple[Durability, bool]] | None = None
         """(durability, written through) by key; None: no keyspace asks for either."""
         super().__init__(table, policy, bytes_max, rng)
@@ -175,9 +178,11 @@ class TieredChanges(Store):
                 there = ColdEntry(cold, 0)
                 if not is_newer(version, kind, value, there):
                     return self._refused("older", ApplyResult.OLDER)
+        self._arriving = key
+        self._went_down = False
         result = super().apply(key, kind, value, version, expires_ms, cause, now)
         if result is ApplyResult.APPLIED:
-            if cold is not None and cold.kind != Kind.TOMBSTONE:
+            if self._went_down or (cold is not None and cold.kind != Kind.TOMBSTONE):
                 tier.count(key, -1)
             self._follow(Record(key, kind, value, version, expires_ms), now)
         return result
@@ -206,21 +211,33 @@ class TieredChanges(Store):
     ) -> list[tuple[int, ApplyResult]]:
         """See ``EntryChanges.apply_batch``."""
         tier = self.tier
-        if not tier.active or (self.durability_of is None and not tier.filter.used):
+        if not tier.active:
             return super().apply_batch(keys, values, version, expires_ms, cause, now)
-        alone = [row for row, key in enumerate(keys) if tier.may_hold(key)]
         refused: list[tuple[int, ApplyResult]] = []
-        for row in alone:
-            result = self.apply(
-                keys[row], Kind.STRING, values[row], version, expires_ms, cause, now
-            )
-            if result is not ApplyResult.APPLIED:
-                refused.append((row, result))
         rows: Sequence[int] = range(len(keys))
-        if alone:
+        all_keys, all_values = keys, values
+        for _look in range(2):
+            # Room first, so that nothing of the batch goes down between the look and the writing;
+            # the second look is for what the entries that went alone have pushed down.
+            self._make_room(
+                sum(map(len, keys))
+                + sum(map(len, values))
+                + len(keys) * self._entry_bytes(expires_ms)
+            )
+            if not tier.filter.used:
+                break
+            alone = [row for row in rows if tier.may_hold(all_keys[row])]
+            if not alone:
+                break
+            for row in alone:
+                result = self.apply(
+                    all_keys[row], Kind.STRING, all_values[row], version, expires_ms, cause, now
+                )
+                if result is not ApplyResult.APPLIED:
+                    refused.append((row, result))
             apart = frozenset(alone)
             rows = [row for row in rows if row not in apart]
-            keys, values = [keys[row] for row in rows], [values[row] for row in rows]
+            keys, values = [all_keys[row] for row in rows], [all_values[row] for row in rows]
         if not keys:
             return refused
         left = super().apply_batch(keys, values, version, expires_ms, cause, now)
@@ -315,6 +332,7 @@ class TieredChanges(Store):
     def _demote(self, entry: Entry) -> None:
         removed = self.table.remove(entry.key)
         assert removed is not None
+        self._went_down = self._went_down or entry.key == self._arriving
         self.evictions["demoted"] += 1
         self.tier.count(entry.key, 1)
         removed.release()

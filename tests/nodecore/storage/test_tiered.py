@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from nodecore.effects import DiskWrite
 from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.simulation.disk import SimDisk
 from nodecore.storage.causes import ApplyResult, Cause
@@ -24,6 +25,10 @@ from nodecore.table.interface import Kind
 
 KIB, MIB = 1 << 10, 1 << 20
 VALUE = b"v" * 500
+
+
+def damaged(place: bytes, record: bytes) -> DiskWrite:
+    return DiskWrite(0, ((int(Area.CACHE), place, record),))
 
 
 def everywhere(_slot: int) -> bool:
@@ -60,7 +65,8 @@ class World:
     def turn(self) -> None:
         effect = self.writes.take()
         if effect is not None:
-            self.disk.write(effect.records + effect.synced + effect.spare)
+            self.disk.write(effect)
+            self.disk.land(effect.ticket)
             self.writes.on_done(effect.ticket, self.now)
 
     def tick(self, elapsed_s: float = 0.25) -> None:
@@ -211,6 +217,24 @@ def test_older_news_about_a_cold_key_is_refused() -> None:
     assert world.value(b"fresh") == b"old"
 
 
+def test_a_batch_that_pushes_its_own_keys_down_counts_them_once() -> None:
+    world = World(bytes_max=64 * KIB)
+    keys = [b"k%d" % number for number in range(60)]
+    for _ in range(30):
+        world.hlc += 1
+        version = Version(world.hlc, 1)
+        refused = world.store.apply_batch(keys, [VALUE] * 60, version, 0, Cause.CLIENT, world.now)
+        world.turn()
+        assert refused == []
+        assert world.total == 60
+        world.put(keys[7], VALUE * 20)
+        assert world.total == 60
+        world.tick()
+    old = Version(5, 1)
+    refused = world.store.apply_batch(keys, [b"old"] * 60, old, 0, Cause.REPLICA, world.now)
+    assert [row for row, _result in refused] == list(range(60))
+
+
 def test_a_record_comes_up_when_it_is_asked_for_more_than_what_would_go() -> None:
     world = World()
     world.fill(400)
@@ -355,7 +379,7 @@ def test_a_damaged_record_is_unknown_and_reported() -> None:
     place = place_of(slot, key)
     record = bytearray(world.disk.get(Area.CACHE, place) or b"")
     record[60] ^= 4
-    world.disk.write(((int(Area.CACHE), place, bytes(record)),))
+    world.disk.write(damaged(place, bytes(record)))
     assert world.value(key) is None
     assert world.unknown == [slot]
     assert world.store.tier.counters["checksum_failures"] == 1
@@ -368,7 +392,7 @@ def test_scrub_finds_damage_and_what_does_not_belong() -> None:
     cold = [key for key in world.scanned() if key not in world.store.table]
     slots = [world.store.table.slot_of(key) for key in cold]
     for key, slot in zip(cold[:5], slots, strict=False):
-        world.disk.write(((int(Area.CACHE), place_of(slot, key), b"rubbish"),))
+        world.disk.write(damaged(place_of(slot, key), b"rubbish"))
     stranger = slots[10]
     scrub = Scrub(world.store, lambda slot: slot != stranger, 10 * MIB)
     for _ in range(300):
