@@ -7,7 +7,7 @@ from typing import Any
 from nodecore.backup.merging import before, by_hash, by_name, merge, page_of
 from nodecore.backup.plan import chunks_of
 from nodecore.errors import Code
-from nodecore.ids import SLOTS_COUNT
+from nodecore.ids import SLOTS_COUNT, NodeId
 from nodecore.placement.topology import Topology
 from nodecore.requests import Change, Done, Failed, Flush, Level, Read, Update, Value, Write
 from nodecore.storage.records import Record
@@ -25,7 +25,7 @@ def walk(pump: Pump, names: list[str], *, strong: bool = False) -> list[Record]:
     topology = topology_of(pump, names[0])
     found: list[Record] = []
     for chunk in chunks_of(topology, range(SLOTS_COUNT), strong=strong):
-        asked = [name for name in names if name in chunk.owners]
+        asked = [NodeId(name) for name in names if name in chunk.owners]
         assert chunk.missing(asked) is None
         slots, after = list(chunk.slots), None
         while slots:
