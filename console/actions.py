@@ -179,6 +179,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Policies of keys by pattern: mode, copies, expiry, what a partition allows.", group="View",
     ),
     Action(
+        "view.storage", "S", "storage", "Storage",
+        "Memory and disk of each node: limits, hits, evictions, damage, policy.", group="View",
+    ),
+    Action(
         "view.theme", "f9", "next_theme", "Next theme", "Switch to the next theme.", group="View"
     ),
     Action(

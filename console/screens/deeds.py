@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from console import intents
@@ -16,6 +17,7 @@ from console.formatting import number, percent
 from console.painters.heat import heat_top, map_groups
 from console.painters.keyspaces import keyspace_lines
 from console.painters.nodes import detail_lines
+from console.painters.storage import storage_lines
 from console.screens.help import help_lines
 from console.screens.sheet import Sheet
 from console.view_models.heat import METRICS
@@ -231,6 +233,15 @@ class Deeds:
             return keyspace_lines(snapshot.keyspaces, snapshot.cluster, read_only=scene.read_only)
 
         self._screen.app.push_screen(Sheet("Keyspaces", produce))
+
+    def storage(self) -> None:
+        self._node_sheet("Storage", storage_lines)
+
+    def _node_sheet(self, title: str, lines: Callable[[Scene, int], list[str]]) -> None:
+        """A sheet about all nodes and, in detail, the one under the cursor."""
+        scene = self._scene
+        sheet = Sheet(title, lambda: lines(scene, sheet.columns), walk=self.walk)
+        self._screen.app.push_screen(sheet)
 
     def next_theme(self) -> None:
         self._screen.console_app.next_theme()
