@@ -170,6 +170,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         cpu_s=process.get("cpu_s", 0.0),
         hints_queued=len(hints),
         hints_bytes=hints.bytes_used,
+        hints_oldest_s=hints.oldest_age_s(now),
         hints_sent=hints.sent,
         hints_dropped=hints.dropped,
         repairs=coordinator.repairs.made,

@@ -209,6 +209,8 @@ class NodeStatistics:
     # replication
     hints_queued: int = 0
     hints_bytes: int = 0
+    hints_oldest_s: float = 0.0
+    """How long the oldest hint has waited; 0 without any."""
     hints_sent: int = 0
     hints_dropped: int = 0
     repairs: int = 0

@@ -60,6 +60,11 @@ class Hints:
         """Owners that have hints waiting, in order of their first hint."""
         return [node for node, queue in self._queues.items() if queue]
 
+    def oldest_age_s(self, now: Now) -> float:
+        """How long the oldest hint has waited; 0 without any."""
+        firsts = (next(iter(queue.values())) for queue in self._queues.values() if queue)
+        return max((now.mono_s - hint.since_s for hint in firsts), default=0.0)
+
     def add(self, node: NodeId, hint: Hint) -> None:
         """Keep a write for ``node``, unless a newer one of that key is kept already."""
         queue = self._queues.setdefault(node, {})

@@ -52,6 +52,20 @@ def test_old_hints_are_dropped() -> None:
     assert [found.key for found in hints.peek(A, 10, 10_000)] == [b"new"]
 
 
+def test_the_oldest_hint_over_all_owners_tells_the_lag() -> None:
+    hints = Hints()
+    now = Now(1_000, 50.0)
+    assert hints.oldest_age_s(now) == 0.0
+    hints.add(A, hint(b"k", 1, since_s=40.0))
+    hints.add(B, hint(b"k", 1, since_s=30.0))
+    hints.add(B, hint(b"l", 2, since_s=45.0))
+    assert hints.oldest_age_s(now) == 20.0
+    hints.drop_node(B)
+    assert hints.oldest_age_s(now) == 10.0
+    hints.delivered(A, hints.peek(A, 10, 10_000))
+    assert hints.oldest_age_s(now) == 0.0
+
+
 def test_a_node_that_left_gets_nothing() -> None:
     hints = Hints()
     hints.add(A, hint(b"k", 1))
