@@ -18,7 +18,7 @@ from typing import Final
 
 import trio
 
-from console.runtime.fault_commands import FaultRequest, add_fault
+from console.runtime.fault_commands import FaultRequest, add_fault, list_faults
 from tests.chaos.recorder import Calm
 from tests.e2e.harness import Cluster, wait_until
 
@@ -26,6 +26,8 @@ SETTLED_S_MAX: Final = 90.0
 KILLED_S: Final = 6.0
 PAUSED_S: Final = 3.0
 LINK_S: Final = 4.0
+LOOK_S: Final = 1.0
+"""Before a fault ends, to see how often it acted: it takes its count along."""
 REST_S: Final = 1.0
 SKEW_MS: Final = 300.0
 
@@ -49,6 +51,8 @@ class Nemesis:
         self._began_s = began_s
         self.story: list[str] = []
         self.kills: list[Kill] = []
+        self.hits: dict[str, int] = {}
+        """How often faults of links acted, by kind."""
         self.steps: dict[str, Callable[[], None]] = {
             "kill": self._kill,
             "pause": self._pause,
@@ -140,16 +144,19 @@ class Nemesis:
             os.kill(pid, signal.SIGCONT)
         self.tell(f"SIGCONT {node}")
 
-    def _add(self, kind: str, target: str, attributes: dict[str, float]) -> None:
+    def _link(self, kind: str, target: str, **attributes: float) -> None:
         doors = {member["id"]: member["native"] for member in self._members()}
         request = FaultRequest(kind, target, attributes, stream="both", for_s=LINK_S)
-        trio.run(add_fault, doors, list(doors), request)
+        fault_id = trio.run(add_fault, doors, list(doors), request)
         self.tell(f"{kind} {target} {attributes or ''} for {LINK_S:g} s")
-
-    def _link(self, kind: str, target: str, **attributes: float) -> None:
-        self._add(kind, target, attributes)
-        time.sleep(LINK_S)
-        self.tell(f"{kind} {target} has ended")
+        time.sleep(LINK_S - LOOK_S)
+        hits = 0
+        for entry in trio.run(list_faults, doors):
+            if str(entry.get("fault_id", "")).startswith(fault_id):
+                hits += int(str(entry.get("hits", 0)))
+        time.sleep(LOOK_S)
+        self.hits[kind] = self.hits.get(kind, 0) + hits
+        self.tell(f"{kind} {target} has ended after {hits} hits")
 
     def _skew(self) -> None:
         offset = self._rng.choice((-SKEW_MS, SKEW_MS))
