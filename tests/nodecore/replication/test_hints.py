@@ -54,7 +54,7 @@ def test_old_hints_are_dropped() -> None:
 
 def test_the_oldest_hint_over_all_owners_tells_the_lag() -> None:
     hints = Hints()
-    now = Now(1_000, 50.0)
+    now = Now(50.0, 1_000)
     assert hints.oldest_age_s(now) == 0.0
     hints.add(A, hint(b"k", 1, since_s=40.0))
     hints.add(B, hint(b"k", 1, since_s=30.0))
