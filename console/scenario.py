@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from console.load.settings import LoadSettings
 
@@ -26,6 +27,9 @@ class Verb(StrEnum):
     HEAL = "heal"
     NODE_ADD = "node.add"
     NODE_REMOVE = "node.remove"
+    REBALANCE = "rebalance"
+    DISTRIBUTION = "distribution"
+    """Show who holds how much."""
     EXPECT = "expect"
     WAIT = "wait"
     NOTE = "note"
@@ -51,14 +55,26 @@ class Metric(StrEnum):
     WRONG_VALUES = "wrong_values"
     """Values read that nobody had written."""
     MOVED_SHARE = "moved_share"
-    """Share of slots that changed their first owner with the last added nodes."""
+    """Share of slots that changed their first owner with the last change of the members."""
     MOVED_RATIO = "moved_ratio"
     """``moved_share`` over the least share that had to move."""
+    MOVED_KEYS_RATIO = "moved_keys_ratio"
+    """Share of the load's keys that changed their first owner, over the same least share."""
+    STRAYED = "strayed"
+    """Copies of slots that the last change moved between nodes that it did not concern."""
+    BALANCE = "balance"
+    """Slots of the fullest node as first owner, over its fair share by weight."""
+    MISROUTED = "misrouted"
+    """Answers that are wrong when every node is asked for every key of the load and for the slots."""
     MEMBERS_ALIVE = "members.alive"
     MEMBERS_FAILED = "members.failed"
     """Members that are called suspect or failed, or whose process has ended."""
     JOINT = "joint"
     """1 while a change of membership is under way, else 0."""
+
+
+ASKED: Final = frozenset({Metric.LOST_KEYS, Metric.BALANCE, Metric.MISROUTED})
+"""Metrics that the cluster is asked for when a claim is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,10 @@ class Step:
     control: bool = False
     for_s: float | None = None
     count: int = 1
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """``rebalance``: nodes that get another weight."""
+    placement: str = ""
+    """``rebalance``: ``ring`` or ``even``; empty: as it is."""
     probe: str = ""
     within_s: float = 0.0
     """``expect``: how long the claim may take to become true."""
@@ -211,6 +231,12 @@ def describe(scenario: Scenario, step: Step) -> str:
             text = f"{step.kind} on {step.target}" + (f" ({numbers})" if numbers else "")
         case Verb.NODE_ADD:
             text = f"add {step.count} node{'' if step.count == 1 else 's'}"
+        case Verb.REBALANCE:
+            wanted = [f"{node} gets weight {weight:g}" for node, weight in step.weights.items()]
+            wanted += [f"{step.placement} placement"] if step.placement else []
+            text = f"rebalance: {', '.join(wanted)}"
+        case Verb.DISTRIBUTION:
+            text = "show who holds how much"
         case Verb.EXPECT:
             probe = scenario.probe(step.probe)
             text = f"expect {probe.text or probe.name}: {probe.metric} {probe.bounds()}"

@@ -11,6 +11,7 @@ from typing import Final, final
 
 from console.load.tally import LoadReport
 from console.scenario import Metric
+from console.slot_moves import SlotMoves
 from console.source import ClusterSnapshot, ProcessState
 
 REPORTS_KEPT: Final = 3600
@@ -29,10 +30,10 @@ class Measurements:
         self._trips: dict[tuple[str, int, str], int] = {}
         self._trips_before: dict[tuple[str, int, str], int] = {}
         self._fault_ms: int | None = None
-        self.lost_keys: float | None = None
-        """Set by whoever reads all keys."""
-        self.moved_share: float | None = None
-        self.moved_minimum: float | None = None
+        self.asked: dict[Metric, float] = {}
+        """Answers to the metrics of ``ASKED``, set by whoever asks the cluster."""
+        self.moves: SlotMoves | None = None
+        """Of the last change of the members."""
 
     @property
     def snapshot(self) -> ClusterSnapshot | None:
@@ -81,14 +82,10 @@ class Measurements:
                 return self._late_failures(grace_s)
             case Metric.WRONG_VALUES:
                 return float(self._reports[-1].wrong) if self._reports else None
-            case Metric.LOST_KEYS:
-                return self.lost_keys
-            case Metric.MOVED_SHARE:
-                return self.moved_share
-            case Metric.MOVED_RATIO:
-                if self.moved_share is None or not self.moved_minimum:
-                    return None
-                return self.moved_share / self.moved_minimum
+            case Metric.LOST_KEYS | Metric.BALANCE | Metric.MISROUTED:
+                return self.asked.get(metric)
+            case Metric.MOVED_SHARE | Metric.MOVED_RATIO | Metric.MOVED_KEYS_RATIO | Metric.STRAYED:
+                return self._of_moves(metric)
             case _:
                 return self._of_snapshot(metric)
 
@@ -113,6 +110,19 @@ class Measurements:
         limit = self._fault_ms + grace_s * 1000.0
         return float(sum(1 for wall_ms, _ in self._failures if wall_ms > limit))
 
+    def _of_moves(self, metric: Metric) -> float | None:
+        moves = self.moves
+        if moves is None:
+            return None
+        if metric is Metric.MOVED_SHARE:
+            return moves.share
+        if metric is Metric.STRAYED:
+            return float(moves.strayed)
+        if not moves.minimum:
+            return None
+        share = moves.share if metric is Metric.MOVED_RATIO else moves.keys_share
+        return share / moves.minimum
+
     def _of_snapshot(self, metric: Metric) -> float | None:
         snapshot = self._snapshot
         if snapshot is None:
@@ -135,17 +145,3 @@ class Measurements:
         if metric is Metric.MEMBERS_FAILED:
             return float(sum(row.status in ("suspect", "failed") for row in rows))
         return None if snapshot.state == "unknown" else float(snapshot.state == "joint")
-
-
-def moved_between(before: ClusterSnapshot, after: ClusterSnapshot) -> float | None:
-    """Share of slots whose first owner differs between two snapshots; None when unknown."""
-    if before.owners is None or after.owners is None:
-        return None
-    old = [row.node_id for row in before.members]
-    new = [row.node_id for row in after.members]
-    moved = sum(
-        1
-        for first, second in zip(before.owners, after.owners, strict=True)
-        if first and second and old[first[0]] != new[second[0]]
-    )
-    return moved / len(before.owners)

@@ -43,6 +43,8 @@ _FIELDS: Final[Mapping[Verb, tuple[str, ...]]] = {
     Verb.HEAL: (),
     Verb.NODE_ADD: ("count",),
     Verb.NODE_REMOVE: ("target",),
+    Verb.REBALANCE: ("weights", "placement"),
+    Verb.DISTRIBUTION: (),
     Verb.EXPECT: ("probe", "within"),
     Verb.WAIT: ("for",),
     Verb.NOTE: (),
@@ -100,6 +102,19 @@ class _Reader:
             self.wrong(f"{name}: {value} is outside {low}..{high}")
             return default
         return value
+
+    def weights(self, name: str) -> dict[str, float]:
+        value = self.table.get(name, {})
+        if not isinstance(value, dict):
+            self.wrong(f"{name}: expected a table such as {{ n3 = 2 }}, got {value!r}")
+            return {}
+        found = {}
+        for node, weight in value.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
+                self.wrong(f"{name}: {node}: expected a number above 0, got {weight!r}")
+            else:
+                found[node] = float(weight)
+        return found
 
     def switch(self, name: str) -> bool:
         value = self.table.get(name, False)
@@ -302,11 +317,17 @@ def _step(inner: _Reader, number: int, verb: Verb) -> Step:
         control=inner.switch("control"),
         for_s=inner.duration("for"),
         count=inner.whole("count", 1, NODES_MAX, 1),
+        weights=inner.weights("weights"),
+        placement=inner.text("placement"),
         probe=inner.text("probe"),
         within_s=inner.duration("within", 0.0) or 0.0,
     )
     if verb is Verb.TOXIC:
         _check_toxic(inner, step)
+    if verb is Verb.REBALANCE and not (step.weights or step.placement):
+        inner.wrong("weights or placement: at least one is required")
+    if step.placement not in ("", "ring", "even"):
+        inner.wrong(f"placement: {step.placement!r} is neither ring nor even")
     return step
 
 

@@ -55,6 +55,30 @@ class ProbeResult:
     ok: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """A table that a step showed."""
+
+    at_s: float
+    number: int
+    """Of the step."""
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def lines(self) -> list[str]:
+        """As text, columns aligned: the first to the left, the others to the right."""
+        table = [self.columns, *self.rows]
+        widths = [max(len(row[n]) for row in table) for n in range(len(self.columns))]
+        return [
+            "  ".join(
+                cell.ljust(width) if n == 0 else cell.rjust(width)
+                for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in table
+        ]
+
+
 @final
 @dataclass(slots=True)
 class Report:
@@ -65,6 +89,7 @@ class Report:
     started_wall_ms: int
     steps: list[StepResult] = field(default_factory=list)
     probes: list[ProbeResult] = field(default_factory=list)
+    tables: list[ReportTable] = field(default_factory=list)
     outcome: Outcome | None = None
     reason: str = ""
     """Why it halted or deviated first."""
@@ -130,6 +155,7 @@ class Report:
             "seconds": self.seconds,
             "steps": [asdict(step) for step in self.steps],
             "probes": [asdict(probe) for probe in self.probes],
+            "tables": [asdict(table) for table in self.tables],
         }
 
 

@@ -17,11 +17,11 @@ import trio
 
 from console.errors import ConsoleError
 from console.load.tally import LoadReport
-from console.runtime.key_sweep import count_lost_keys
 from console.runtime.launcher import StartOptions
 from console.runtime.live_source import LiveOptions, LiveSource
+from console.runtime.scenario_placement import ScenarioPlacement
 from console.runtime.scenario_steps import ScenarioSteps
-from console.scenario import Metric, Probe, Scenario, Step, Verb, describe
+from console.scenario import ASKED, Probe, Scenario, Step, Verb, describe
 from console.scenario_metrics import Measurements
 from console.scenario_progress import Phase, ScenarioProgress
 from console.scenario_report import Outcome, Report, StepResult, shown
@@ -69,7 +69,11 @@ class ScenarioRunner:
             )
         )
         self._source.set_interval(SNAPSHOT_S)
-        self._steps = ScenarioSteps(self._source, self._measurements, self._sleep)
+        keys = scenario.load.keys if scenario.load is not None else 0
+        self._placement = ScenarioPlacement(self._source, self._measurements, keys)
+        self._steps = ScenarioSteps(
+            self._source, self._measurements, self._sleep, self._placement.note_moves
+        )
 
     @property
     def source(self) -> LiveSource:
@@ -207,24 +211,18 @@ class ScenarioRunner:
     async def _judge(self, probe: Probe, phase: str, within_s: float) -> bool:
         """Measure a claim, waiting at most ``within_s`` for it to hold."""
         end = trio.current_time() + within_s
-        if probe.metric is Metric.LOST_KEYS:
-            await self._sweep()
-        value = self._measure(probe)
-        while not probe.holds(value) and trio.current_time() < end:
-            await self._tick()
+        while True:
+            if probe.metric in ASKED and (remark := await self._placement.ask(probe.metric)):
+                self._say(f"     {remark}")
             value = self._measure(probe)
+            if probe.holds(value) or trio.current_time() >= end:
+                break
+            await self._tick()
         result = self._report.add_probe(self._since_s(), phase, probe, value)
         mark = "ok  " if result.ok else "FAIL"
         words = probe.text or probe.name
         self._say(f"{mark} {words}: {probe.metric} {shown(value)} ({probe.bounds()})")
         return result.ok
-
-    async def _sweep(self) -> None:
-        load = self._scenario.load
-        if load is None:
-            return
-        doors = list(self._source.doors().values())
-        self._measurements.lost_keys = float(await count_lost_keys(doors, load.keys))
 
     # -- steps ----------------------------------------------------------------------------------
 
@@ -278,6 +276,14 @@ class ScenarioRunner:
             case Verb.EXPECT:
                 probe = self._scenario.probe(step.probe)
                 return step.probe, await self._judge(probe, f"step {step.number}", step.within_s)
+            case Verb.DISTRIBUTION:
+                table = self._placement.distribution(step.number, round(self._since_s(), 2))
+                self._report.tables.append(table)
+                for line in table.lines():
+                    self._say(f"     {line}")
+                return table.title, True
+            case Verb.REBALANCE:
+                return await self._steps.rebalance(step)
             case _:
                 return await self._steps.carry_out(step)
 

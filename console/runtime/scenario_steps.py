@@ -15,12 +15,14 @@ import trio
 
 from console.errors import ClusterUnreachable, ConsoleError, UsageError
 from console.fault_targets import ANY, ARROW, CLIENT
+from console.runtime.admin_client import call_first
+from console.runtime.cluster_commands import CHANGE_TIMEOUT_S
 from console.runtime.live_source import LiveSource
 from console.scenario import Step, Verb
-from console.scenario_metrics import Measurements, moved_between
-from console.scenario_report import shown
+from console.scenario_metrics import Measurements
 from console.source import ClusterSnapshot, CommandResult
 from nodecore.placement.hashing import slot_of
+from nodecore.placement.slot_map import SlotMap
 
 SETTLE_S: Final = 60.0
 """For a change of membership to end."""
@@ -36,11 +38,15 @@ class ScenarioSteps:
         source: LiveSource,
         measurements: Measurements,
         sleep: Callable[[float], Awaitable[None]],
+        note_moves: Callable[[SlotMap], str],
     ) -> None:
-        """``sleep`` lets time pass while the run's probes are watched."""
+        """``sleep`` lets time pass while the run's probes are watched; ``note_moves`` takes the owners
+        before a change of the members when it is over, and puts into words what moved.
+        """
         self._source = source
         self._measurements = measurements
         self._sleep = sleep
+        self._note_moves = note_moves
         self._saved: dict[str, str] = {}
 
     async def carry_out(self, step: Step) -> tuple[str, bool]:
@@ -96,29 +102,39 @@ class ScenarioSteps:
         return _told(result)
 
     async def _add(self, count: int) -> tuple[str, bool]:
-        before = self._snapshot()
-        preview = await self._source.preview_add(count)
+        before = self._slot_map()
         members = len(self._members())
         result = await self._source.add_nodes(count)
         if not result.ok:
             return _told(result)
         await self._settle(lambda ids: len(ids) == members + count)
-        self._note_move(before, preview.minimum_share)
-        share = self._measurements.moved_share
-        return (
-            f"{result.text}: {shown(share)} of the slots moved, "
-            f"a fair share is {preview.minimum_share:.4g}",
-            True,
-        )
+        return f"{result.text}: {self._note_moves(before)}", True
 
     async def _remove(self, node_id: str) -> tuple[str, bool]:
-        before = self._snapshot()
-        members = len(self._members())
+        before = self._slot_map()
         result = await self._source.remove_node(node_id)
-        if result.ok:
-            await self._settle(lambda ids: node_id not in ids)
-            self._note_move(before, 1.0 / members)
-        return _told(result)
+        if not result.ok:
+            return _told(result)
+        await self._settle(lambda ids: node_id not in ids)
+        return f"{result.text}: {self._note_moves(before)}", True
+
+    async def rebalance(self, step: Step) -> tuple[str, bool]:
+        """Assign the slots anew, wait until all have moved.
+
+        Raises:
+            ConsoleError: the cluster won't, or it took too long.
+        """
+        before = self._slot_map()
+        arguments: dict[str, object] = {"weights": dict(step.weights), "zones": {}}
+        if step.placement:
+            arguments["placement"] = step.placement
+        doors = list(self._source.doors().values())
+        begun = await call_first(doors, "change.rebalance", arguments, timeout_s=CHANGE_TIMEOUT_S)
+        epoch = begun.get("epoch") if isinstance(begun, dict) else None
+        if not isinstance(epoch, int):
+            raise ConsoleError(f"change.rebalance was answered with {begun!r}")
+        await self._settle(lambda _: self._epoch() > epoch)
+        return f"rebalanced: {self._note_moves(before)}", True
 
     async def _settle(self, done: Callable[[Sequence[str]], bool]) -> None:
         """Wait until the change is over."""
@@ -128,9 +144,15 @@ class ScenarioSteps:
                 raise ConsoleError(f"the change was not over within {SETTLE_S:g} s")
             await self._sleep(POLL_S)
 
-    def _note_move(self, before: ClusterSnapshot, minimum: float) -> None:
-        self._measurements.moved_share = moved_between(before, self._snapshot())
-        self._measurements.moved_minimum = minimum
+    def _epoch(self) -> int:
+        topology = self._source.assembler().topology
+        return int(topology.epoch) if topology else 0
+
+    def _slot_map(self) -> SlotMap:
+        slot_map = self._source.assembler().slot_map
+        if slot_map is None:
+            raise ClusterUnreachable("owners are not known yet")
+        return slot_map
 
     def _members(self) -> list[str]:
         topology = self._source.assembler().topology
@@ -158,10 +180,7 @@ class ScenarioSteps:
                 return snapshot.hot_keys[0][1]
             raise UsageError("hot: no key is hot yet")
         if word.startswith("owner:"):
-            slot_map = self._source.assembler().slot_map
-            if slot_map is None:
-                raise ClusterUnreachable("owners are not known yet")
-            return str(slot_map.owners[slot_of(word[6:].encode())][0])
+            return str(self._slot_map().owners[slot_of(word[6:].encode())][0])
         if word not in [row.node_id for row in snapshot.members]:
             raise UsageError(f"{word}: no such node")
         return word

@@ -119,6 +119,32 @@ do = "expect"
 probe = "unnoticed"
 """
 
+FALSE_BALANCE = """
+schema = 1
+name = "false-balance"
+hypothesis = "A ring of few places is even."
+[cluster]
+nodes = 3
+[load]
+rate = 50
+keys = 200
+[[probe]]
+name = "routed"
+metric = "misrouted"
+max = 0
+[[probe]]
+name = "perfect"
+metric = "balance"
+max = 1.0001
+[[step]]
+do = "expect"
+probe = "routed"
+within = "10s"
+[[step]]
+do = "expect"
+probe = "perfect"
+"""
+
 
 def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, object]]:
     ring = Cluster(tmp_path)
@@ -139,6 +165,27 @@ def test_scenarios_hold(tmp_path: Path, text: str) -> None:
 def test_first_look(tmp_path: Path) -> None:
     code, report = run(tmp_path, "demo", "run", "first-look")
     assert (code, report["outcome"]) == (0, "met"), report
+
+
+def test_consistent_hash(tmp_path: Path) -> None:
+    code, report = run(tmp_path, "demo", "run", "consistent-hash")
+    assert (code, report["outcome"]) == (0, "met"), report
+    tables = report["tables"]
+    assert isinstance(tables, list)
+    assert [len(table["rows"]) for table in tables] == [5, 6, 6, 5, 5]
+
+
+def test_a_false_claim_on_placement_fails(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(FALSE_BALANCE)
+    code, report = run(tmp_path, "scenario", "run", str(path))
+    assert (code, report["outcome"]) == (1, "deviated")
+    probes = report["probes"]
+    assert isinstance(probes, list)
+    assert [(probe["name"], probe["ok"]) for probe in probes] == [
+        ("routed", True),
+        ("perfect", False),
+    ]
 
 
 def test_a_false_claim_fails(tmp_path: Path) -> None:

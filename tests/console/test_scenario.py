@@ -12,9 +12,10 @@ from console.exit_codes import ExitCode
 from console.load.settings import LoadSettings
 from console.load.tally import LoadReport
 from console.scenario import Comparison, Metric, Probe, Scenario, timeline
-from console.scenario_metrics import Measurements, moved_between
+from console.scenario_metrics import Measurements
 from console.scenario_parsing import parse_scenario
-from console.scenario_report import EXIT_CODES, Outcome, Report, StepResult
+from console.scenario_report import EXIT_CODES, Outcome, Report, ReportTable, StepResult
+from console.slot_moves import SlotMoves
 from console.source import ClusterSnapshot, MemberRow, ProcessState
 from nodecore.statistics import BreakerState, NodeStatistics
 
@@ -192,9 +193,57 @@ def test_numbers_of_snapshots() -> None:
     assert measurements.measure(Metric.MEMBERS_ALIVE, 0) == 1.0
     assert measurements.measure(Metric.MEMBERS_FAILED, 0) == 1.0
     assert measurements.measure(Metric.JOINT, 0) == 0.0
-    assert moved_between(snapshot(0), snapshot(1)) == 100 / 16_384
-    measurements.moved_share, measurements.moved_minimum = 0.2, 1 / 6
+
+
+def test_numbers_of_a_change() -> None:
+    measurements = Measurements()
+    for metric in (Metric.MOVED_SHARE, Metric.MOVED_RATIO, Metric.STRAYED, Metric.BALANCE):
+        assert measurements.measure(metric, 0) is None
+    measurements.moves = SlotMoves(3000, 0.2, 15, 0.15, 2, 1 / 6)
+    measurements.asked[Metric.BALANCE] = 1.1
+    assert measurements.measure(Metric.MOVED_SHARE, 0) == 0.2
     assert measurements.measure(Metric.MOVED_RATIO, 0) == pytest.approx(1.2)
+    assert measurements.measure(Metric.MOVED_KEYS_RATIO, 0) == pytest.approx(0.9)
+    assert measurements.measure(Metric.STRAYED, 0) == 2.0
+    assert measurements.measure(Metric.BALANCE, 0) == 1.1
+    measurements.moves = SlotMoves(3000, 0.2, 15, 0.15, 2, 0.0)
+    assert measurements.measure(Metric.MOVED_RATIO, 0) is None
+
+
+REBALANCE = """
+schema = 1
+name = "rebalance"
+[[step]]
+do = "rebalance"
+weights = { n1 = 2, n2 = 0.5 }
+placement = "even"
+[[step]]
+do = "distribution"
+"""
+
+
+def test_rebalancing_is_planned_in_words() -> None:
+    lines = timeline(parse_scenario(REBALANCE, "x.toml"))
+    assert lines[0][1] == "rebalance: n1 gets weight 2, n2 gets weight 0.5, even placement"
+    assert lines[1][1] == "show who holds how much"
+
+
+def test_mistakes_in_rebalancing_are_named() -> None:
+    text = problems(
+        REBALANCE.replace("n1 = 2", "n1 = 0").replace('"even"', '"odd"')
+        + '[[step]]\ndo = "rebalance"\n[[step]]\ndo = "rebalance"\nweights = 3\n'
+    )
+    assert "x.toml:4: step 1: weights: n1: expected a number above 0, got 0" in text
+    assert "placement: 'odd' is neither ring nor even" in text
+    assert "step 3: weights or placement: at least one is required" in text
+    assert "step 4: weights: expected a table such as { n3 = 2 }, got 3" in text
+
+
+def test_tables_are_aligned_text_and_plain_data() -> None:
+    found = Report(scenario(), "1", 0)
+    found.tables.append(ReportTable(1.0, 1, "t", ("node", "slots"), (("n1", "5"), ("n12", "70"))))
+    assert found.tables[0].lines() == ["node  slots", "n1        5", "n12      70"]
+    assert found.to_plain()["tables"][0]["rows"] == (("n1", "5"), ("n12", "70"))
 
 
 def scenario() -> Scenario:
