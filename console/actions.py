@@ -183,6 +183,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Memory and disk of each node: limits, hits, evictions, damage, policy.", group="View",
     ),
     Action(
+        "view.replication", "C", "replication", "Replication",
+        "Copies: slots by live owners, hints, repairs, conflicts, digests in agreement.",
+        group="View",
+    ),
+    Action(
         "view.theme", "f9", "next_theme", "Next theme", "Switch to the next theme.", group="View"
     ),
     Action(

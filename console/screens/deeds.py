@@ -17,6 +17,7 @@ from console.formatting import number, percent
 from console.painters.heat import heat_top, map_groups
 from console.painters.keyspaces import keyspace_lines
 from console.painters.nodes import detail_lines
+from console.painters.replication import replication_lines
 from console.painters.storage import storage_lines
 from console.screens.help import help_lines
 from console.screens.sheet import Sheet
@@ -236,6 +237,9 @@ class Deeds:
 
     def storage(self) -> None:
         self._node_sheet("Storage", storage_lines)
+
+    def replication(self) -> None:
+        self._node_sheet("Replication", replication_lines)
 
     def _node_sheet(self, title: str, lines: Callable[[Scene, int], list[str]]) -> None:
         """A sheet about all nodes and, in detail, the one under the cursor."""
