@@ -58,6 +58,8 @@ class SimCluster:
         """Told of every process just before its life ends."""
         self.may_die: Callable[[SimProcess], bool] = lambda _process: True
         """Asked before chance alone kills a process."""
+        self.clock_ahead_ms = 0.0
+        """By how much all clocks, later ones too, were set ahead together."""
         count = self.options.nodes
         bootstrap = tuple((f"n{number}", addresses_of(number)) for number in range(1, count + 1))
         for number in range(1, count + 1):
@@ -77,7 +79,7 @@ class SimCluster:
         clock = SimClock(
             self.world,
             rng.uniform(-1, 1) * self.options.clock_drift_max,
-            rng.uniform(-1, 1) * self.options.clock_skew_ms_max,
+            rng.uniform(-1, 1) * self.options.clock_skew_ms_max + self.clock_ahead_ms,
         )
         disk = SimDisk(self.world.rng(f"disk:{config.node_id}"))
         process = SimProcess(self.world, self.network, config, clock, disk)
@@ -200,6 +202,12 @@ class SimCluster:
                 self.network.cut(left, other, abrupt=abrupt)
                 if both:
                     self.network.cut(other, left, abrupt=abrupt)
+
+    def set_clocks_ahead(self, by_ms: float) -> None:
+        """All clocks are set ahead at the same moment."""
+        self.clock_ahead_ms += by_ms
+        for process in self.processes.values():
+            process.clock.jump(by_ms)
 
     def heal(self) -> None:
         """The network is whole again."""

@@ -361,5 +361,4 @@ class Nemesis:
         if victim is None or not self.may_lose_memory(victim) or self._cluster.network.cuts:
             return
         self._reached("aged")
-        for process in self._cluster.processes.values():
-            process.clock.jump(_AGE_MS)
+        self._cluster.set_clocks_ahead(_AGE_MS)
