@@ -7,18 +7,19 @@ which nothing acknowledged with two copies may be lost.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 import trio
 
-from console.runtime.fault_commands import FaultRequest, add_fault, list_faults
+from console.runtime.fault_commands import FaultRequest, add_fault, list_faults, remove_fault
 from tests.chaos.recorder import Calm
 from tests.e2e.harness import Cluster, wait_until
 
@@ -27,7 +28,8 @@ KILLED_S: Final = 6.0
 PAUSED_S: Final = 3.0
 LINK_S: Final = 4.0
 LOOK_S: Final = 1.0
-"""Before a fault ends, to see how often it acted: it takes its count along."""
+"""Before a fault ends by itself, it is asked how often it acted: it takes its count along."""
+JOIN_S_MAX: Final = 90.0
 REST_S: Final = 1.0
 SKEW_MS: Final = 300.0
 
@@ -64,6 +66,7 @@ class Nemesis:
             "wipe": self._wipe,
             "skew": self._skew,
             "join": self._join,
+            "join over lossy links": self._join_over_lossy_links,
             "leave": self._leave,
         }
 
@@ -145,18 +148,31 @@ class Nemesis:
         self.tell(f"SIGCONT {node}")
 
     def _link(self, kind: str, target: str, **attributes: float) -> None:
+        with self._faulty(kind, target, LINK_S, attributes):
+            time.sleep(LINK_S - LOOK_S)
+
+    @contextlib.contextmanager
+    def _faulty(
+        self, kind: str, target: str, for_s: float, attributes: dict[str, float]
+    ) -> Iterator[None]:
+        """A fault around the block, lifted after it; how often it acted is counted."""
         doors = {member["id"]: member["native"] for member in self._members()}
-        request = FaultRequest(kind, target, attributes, stream="both", for_s=LINK_S)
+        request = FaultRequest(kind, target, attributes, stream="both", for_s=for_s)
         fault_id = trio.run(add_fault, doors, list(doors), request)
-        self.tell(f"{kind} {target} {attributes or ''} for {LINK_S:g} s")
-        time.sleep(LINK_S - LOOK_S)
+        self.tell(f"{kind} {target} {attributes or ''}")
+        yield
         hits = 0
         for entry in trio.run(list_faults, doors):
             if str(entry.get("fault_id", "")).startswith(fault_id):
                 hits += int(str(entry.get("hits", 0)))
-        time.sleep(LOOK_S)
+        trio.run(remove_fault, doors, fault_id)
         self.hits[kind] = self.hits.get(kind, 0) + hits
-        self.tell(f"{kind} {target} has ended after {hits} hits")
+        self.tell(f"{kind} {target} is lifted after {hits} hits")
+
+    def _join_over_lossy_links(self) -> None:
+        target = f"*->{self._victim()}"
+        with self._faulty("packet_loss", target, JOIN_S_MAX, {"loss_rate": 0.1}):
+            self._join()
 
     def _skew(self) -> None:
         offset = self._rng.choice((-SKEW_MS, SKEW_MS))

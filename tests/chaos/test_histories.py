@@ -19,7 +19,7 @@ from typing import Final
 import pytest
 
 from console.errors import ConsoleError
-from nodecore.simulation.history import History
+from nodecore.simulation.history import History, Operation
 from nodecore.simulation.sessions import Rules, check_sessions
 from nodecore.simulation.strong_history import Judgement, judge_strong
 from tests.chaos.copies import differing_copies
@@ -222,3 +222,21 @@ def test_clients_see_nothing_wrong_whatever_breaks(tmp_path: Path) -> None:
     if ok_share(histories) < OK_SHARE_MIN:
         problems.append(f"only {ok_share(histories):.1%} of the operations succeeded")
     assert not problems, run.report(problems)
+
+
+def test_a_failure_names_the_faults_the_operations_and_the_folder(tmp_path: Path) -> None:
+    ring = Cluster(tmp_path)
+    ring.nodes = [{"id": "n1", "resp": "127.0.0.1:1"}]
+    run = Run(ring, tmp_path)
+    run.nemesis.tell("kill -9 n1")
+    lost = Operation("e0.0", "write", b"key:7", b"key:7#1#0#", run.began_s + 1.0, sequence=1)
+    run.eventual.begin(lost)
+    run.eventual.begin(Operation("e0.0", "read", b"key:70", None, run.began_s + 2.0))
+    run.keep()
+    text = run.report(["key:7 read by final-n1 at 9.0: a miss"])
+    assert "kill -9 n1" in text
+    assert "'value': 'key:7#1#0#'" in text
+    assert "key:70" not in text
+    assert str(tmp_path) in text
+    assert len((tmp_path / "eventual.jsonl").read_text().splitlines()) == 2
+    assert "kill -9 n1" in (tmp_path / "story.txt").read_text()
