@@ -24,6 +24,7 @@ from nodecore.limits import (
     UNSENT_BYTES_MAX,
 )
 from nodecore.runtime.faulted import FaultedConnection, PipeClock
+from nodecore.storage.disk import DiskWrites, NoDisk
 from nodecore.table.interface import Table
 from transport.messages import Lane
 from transport.runtime.connection import Connection, Handler
@@ -42,8 +43,8 @@ class ClientConnection:
     """One client: a connection, its session, and the faults between them."""
 
     __slots__ = (
-        "_begun_bytes", "_begun_s", "_clients", "_connection", "_faulted", "_paused", "_postponed",
-        "_watched", "dirty", "session",
+        "_begun_bytes", "_begun_s", "_clients", "_connection", "_faulted", "_held", "_paused",
+        "_postponed", "_watched", "dirty", "session",
     )  # fmt: skip
 
     def __init__(self, clients: Clients, connection: Connection) -> None:
@@ -55,6 +56,8 @@ class ClientConnection:
             clients.clock,
             self.deliver,
         )
+        self._held: list[bytes] = []
+        """What may leave only once the disk has what it tells of."""
         self._paused = False
         self._postponed = False
         self._begun_s = -1.0
@@ -95,6 +98,13 @@ class ClientConnection:
             self._begun_s = -1.0
 
     def _send(self, output: bytes) -> None:
+        if self._held or self._clients.disk.owes:
+            self._held.append(output)
+            self.wake()
+            return
+        self._write(output)
+
+    def _write(self, output: bytes) -> None:
         if self._clients.clock.quiet:
             self._connection.write(output)
         else:
@@ -111,6 +121,9 @@ class ClientConnection:
     def flush(self) -> None:
         """Send what the session has ready."""
         self.dirty = False
+        if self._held:
+            held, self._held = b"".join(self._held), []
+            self._write(held)
         output = self.session.take_output()
         if output:
             self._send(output)
@@ -142,6 +155,8 @@ class ClientConnection:
         """Close, hold back or let go, as the session and the backlog demand."""
         session = self.session
         if session.closing:
+            if self._held:
+                return
             self._faulted.finish("closed by the session")
             return
         outstanding, unsent = session.outstanding, self._connection.unsent_bytes
@@ -218,6 +233,8 @@ class Clients:
         self.node_id = node_id
         self.clock = clock
         self.serve = table.serve
+        self.disk = DiskWrites(NoDisk())
+        """Of the node: tells when answers must wait for it."""
         self.now = now
         self.dirty: list[ClientConnection] = []
         self.open: dict[ClientConnection, None] = {}
@@ -266,10 +283,16 @@ class Clients:
         client.session.end(self.now)
 
     def flush(self) -> None:
-        """Send everything that became ready in this wake-up; flushing one may wake another."""
-        while self.dirty:
+        """Send everything that became ready in this wake-up; flushing one may wake another.
+
+        Stops when a session that went on has written what must be on disk first.
+        """
+        while self.dirty and not self.disk.owes:
             dirty, self.dirty = self.dirty, []
-            for client in dirty:
+            for position, client in enumerate(dirty):
+                if self.disk.owes:
+                    self.dirty += dirty[position:]
+                    break
                 if client in self.open:
                     client.flush()
                 else:

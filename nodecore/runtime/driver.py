@@ -57,6 +57,8 @@ _LEVELS: Final = {
     Severity.ERROR: logging.ERROR,
 }
 _PROCESS_FIGURES_S: Final = 1.0
+_ROUNDS_MAX: Final = 8
+"""How often, within one turn, sessions go on after their answers and write to disk again."""
 
 
 @final
@@ -84,6 +86,7 @@ class Driver:
         self._disk = DiskDriver(node, disk, faults, self.poller.wake)
         self._log = log
         self.clients = Clients(identity.node_id, node.table, self.clock, self.now)
+        self.clients.disk = node.disk
         self.links = PeerLinks(
             self.poller, self.clock, node.fault_board, identity, node, rng, self.now
         )
@@ -225,6 +228,20 @@ class Driver:
         if started_s >= self._due_s or started_s >= self._links_due_s:
             self._on_deadlines()
         self._disk.turn(self.now)
+        for _round in range(_ROUNDS_MAX):
+            if not self._run_effects():
+                return
+            self.links.flush()
+            self.native.flush()
+            self.clients.flush()
+            if not node.disk.owes:
+                break
+        # What still waits for the disk goes on in the next turn, at once.
+        self._due_s = started_s if node.disk.owes else self._next_due_s()
+
+    def _run_effects(self) -> bool:
+        """Execute all there are; False when the disk has failed a promise."""
+        node = self.node
         node.end_of_turn(self.now)
         while effects := node.take_effects():
             for effect in effects:
@@ -232,12 +249,9 @@ class Driver:
                 if self._disk.stop is not None:
                     # What was to be acknowledged is not on disk: nothing leaves any more.
                     self.stop = self._disk.stop
-                    return
+                    return False
             node.end_of_turn(self.now)
-        self.links.flush()
-        self.native.flush()
-        self.clients.flush()
-        self._due_s = self._next_due_s()
+        return True
 
     def _on_deadlines(self) -> None:
         now = self.now

@@ -106,6 +106,8 @@ class DiskWrites:
         self._waiting: dict[int, list[OnDurable]] = {}
         self.synced_puts = 0
         """Records of durability ``power`` so far: tells whether something has just written one."""
+        self.owes = False
+        """A promised record waits to be written: no answer may leave before the batch is taken."""
         self.on_refused: Callable[[str, Now], None] = _ignore
         """Told why records that nothing rests on were not written."""
 
@@ -131,6 +133,7 @@ class DiskWrites:
             self._spare.pop(place, None)
             self._synced[place] = record
             self.synced_puts += 1
+            self.owes = True
             if on_durable is not None:
                 self._callbacks.append(on_durable)
             return
@@ -138,6 +141,7 @@ class DiskWrites:
             self._synced.pop(place, None)
             self._spare.pop(place, None)
             self._records[place] = record
+            self.owes = True
         if on_durable is not None:
             on_durable(now)
 
@@ -157,6 +161,7 @@ class DiskWrites:
 
     def take(self) -> DiskWrite | None:
         """The batch of this wake-up; the driver executes it before any message of the wake-up."""
+        self.owes = False
         if not self._records and not self._synced and not self._spare:
             return None
         self._ticket += 1

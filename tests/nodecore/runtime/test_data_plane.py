@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import cast
 
 from nodecore.doors.resp import RespDoor
+from nodecore.doors.session import Session
 from nodecore.ids import Now
 from nodecore.runtime.data_plane import Clients
 from nodecore.runtime.faulted import PipeClock
+from nodecore.storage.disk import Area, DiskWrites, Durability, NoDisk
 from nodecore.table import make_table
 from tests.nodecore.doors.fakes import FakeBackend
 from transport.faults import FaultBoard
@@ -35,3 +37,51 @@ def test_doors_share_the_bound_and_one_has_a_reserve() -> None:
     for client in list(clients.open)[:3]:
         clients.forget(client)
     assert resp(connection()) is not None, "who has left makes room"
+
+
+class _Session:
+    """Answers each byte with itself; what it takes in counts as promised to a keyspace."""
+
+    nil = b"$-1\r\n"
+    gate_bits = 0
+    gate_open = stalled = closing = partial = held = False
+    outstanding = 0
+
+    def __init__(self, disk: DiskWrites) -> None:
+        self._disk = disk
+        self._output = b""
+
+    def receive(self, data: bytes, now: Now) -> None:
+        if data.startswith(b"w"):
+            self._disk.put(Area.CACHE, data, b"record", Durability.PROCESS, None, now)
+        self._output += data
+
+    def take_output(self) -> bytes:
+        output, self._output = self._output, b""
+        return output
+
+
+def test_no_answer_leaves_before_what_it_promises_is_on_disk() -> None:
+    now = Now(1.0, 1_000)
+    clock = PipeClock(FaultBoard(), 7)
+    clock.begin_turn(1.0)
+    clients = Clients("n1", make_table(), clock, now)
+    clients.disk = disk = DiskWrites(NoDisk())
+    sent: list[bytes] = []
+    connection = SimpleNamespace(
+        peer=("127.0.0.1", 1), unsent_bytes_max=0, unsent_bytes=0, write=sent.append
+    )
+    accept = clients.acceptor(lambda _wake, _peer: cast("Session", _Session(disk)))
+    client = accept(cast("Connection", connection))
+    assert client is not None
+    client.on_data(b"read1")
+    assert sent == [b"read1"]
+    client.on_data(b"write1")
+    client.on_data(b"read2")
+    clients.flush()
+    assert sent == [b"read1"], "not even in the flush, while the batch was not taken"
+    assert disk.take() is not None
+    client.on_data(b"read3")
+    assert sent == [b"read1"], "nothing overtakes"
+    clients.flush()
+    assert sent == [b"read1", b"write1read2read3"]
