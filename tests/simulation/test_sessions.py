@@ -126,6 +126,8 @@ def test_a_flush_takes_what_was_and_keeps_it_away() -> None:
     assert check_sessions(history, flushed) == []
     assert len(check_sessions(history, RULES)) == 1
     read(history, 1, 4.0, strict=False)
+    assert check_sessions(history, flushed) == [], "a node that is cut off can't know"
+    read(history, 1, 5.0)
     assert "was flushed" in check_sessions(history, flushed)[0]
 
 
