@@ -14,7 +14,7 @@ TABLELESS := placement membership consensus resilience
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-unit test-chaos test-swarm check format benchmark start-cluster stop-cluster \
-	first-look-demo consistent-hash-demo clean distclean
+	first-look-demo consistent-hash-demo replication-demo clean distclean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -45,6 +45,9 @@ first-look-demo: $(STAMP) ## Kill a node under load, add one; fails when a claim
 
 consistent-hash-demo: $(STAMP) ## Add, weigh and remove nodes; fails when more moves than must
 	$(BIN)/ringdeck demo run consistent-hash
+
+replication-demo: $(STAMP) ## Copies, quorums, a partition and its merging; fails when a claim is false
+	$(BIN)/ringdeck demo run replication
 
 check: $(DEV_STAMP) ## Format, lint, types and the fast tests
 	$(BIN)/ruff format --check .

@@ -30,6 +30,9 @@ class Verb(StrEnum):
     REBALANCE = "rebalance"
     DISTRIBUTION = "distribution"
     """Show who holds how much."""
+    KEYSPACE = "keyspace"
+    WRITE = "write"
+    READ = "read"
     EXPECT = "expect"
     WAIT = "wait"
     NOTE = "note"
@@ -66,6 +69,22 @@ class Metric(StrEnum):
     """Slots of the fullest node as first owner, over its fair share by weight."""
     MISROUTED = "misrouted"
     """Answers that are wrong when every node is asked for every key of the load and for the slots."""
+    DONE_SHARE = "done_share"
+    """Operations of the last ``write`` or ``read`` that were done, over all of them."""
+    SLOWEST = "slowest"
+    """Seconds that the slowest of them took to be answered, done or refused."""
+    LOST_WRITES = "lost_writes"
+    """Keys of ``write`` steps that do not hold the value acknowledged last, or one of those that were
+    acknowledged concurrently."""
+    DIFFERING = "differing"
+    """Keys of ``write`` steps that an owner lacks or holds otherwise than the first, byte for byte;
+    not of strong keyspaces."""
+    CONFLICTS = "conflicts"
+    """Concurrent versions that owners met since the scenario began, each owner's counted."""
+    HINTS_QUEUED = "hints.queued"
+    """Writes that are kept for owners out of reach now."""
+    HINTS_SENT = "hints.sent"
+    """Those delivered since the scenario began."""
     MEMBERS_ALIVE = "members.alive"
     MEMBERS_FAILED = "members.failed"
     """Members that are called suspect or failed, or whose process has ended."""
@@ -73,7 +92,15 @@ class Metric(StrEnum):
     """1 while a change of membership is under way, else 0."""
 
 
-ASKED: Final = frozenset({Metric.LOST_KEYS, Metric.BALANCE, Metric.MISROUTED})
+ASKED: Final = frozenset(
+    {
+        Metric.LOST_KEYS,
+        Metric.BALANCE,
+        Metric.MISROUTED,
+        Metric.LOST_WRITES,
+        Metric.DIFFERING,
+    }
+)
 """Metrics that the cluster is asked for when a claim is judged."""
 
 
@@ -166,6 +193,14 @@ class Step:
     """``rebalance``: nodes that get another weight."""
     placement: str = ""
     """``rebalance``: ``ring`` or ``even``; empty: as it is."""
+    pattern: str = ""
+    """``keyspace``: whose policy; ``write``, ``read``: the keys ``PREFIX0``, ``PREFIX1``... of ``PREFIX*``."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """``keyspace``: what to set."""
+    level: str = "default"
+    """``write``, ``read``: consistency asked for."""
+    concurrent: bool = False
+    """``write``: does not supersede what was acknowledged before: either may win."""
     probe: str = ""
     within_s: float = 0.0
     """``expect``: how long the claim may take to become true."""
@@ -235,6 +270,11 @@ def describe(scenario: Scenario, step: Step) -> str:
             wanted = [f"{node} gets weight {weight:g}" for node, weight in step.weights.items()]
             wanted += [f"{step.placement} placement"] if step.placement else []
             text = f"rebalance: {', '.join(wanted)}"
+        case Verb.KEYSPACE:
+            wanted = [f"{name} {value}" for name, value in step.settings.items()]
+            text = f"keyspace {step.pattern}: {', '.join(wanted)}"
+        case Verb.WRITE | Verb.READ:
+            text = f"{step.verb} {step.count} keys {step.pattern} at {step.level} via {step.target}"
         case Verb.DISTRIBUTION:
             text = "show who holds how much"
         case Verb.EXPECT:

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final, final
 
 from console.load.tally import LoadReport
-from console.scenario import Metric
+from console.scenario import ASKED, Metric
 from console.slot_moves import SlotMoves
 from console.source import ClusterSnapshot, ProcessState
 
@@ -29,9 +29,11 @@ class Measurements:
         self._snapshot: ClusterSnapshot | None = None
         self._trips: dict[tuple[str, int, str], int] = {}
         self._trips_before: dict[tuple[str, int, str], int] = {}
+        self._counts_before: dict[Metric, int] = {}
         self._fault_ms: int | None = None
         self.asked: dict[Metric, float] = {}
-        """Answers to the metrics of ``ASKED``, set by whoever asks the cluster."""
+        """Answers to the metrics of ``ASKED``, and what the last reads and writes came to; set by
+        whoever asks the cluster."""
         self.moves: SlotMoves | None = None
         """Of the last change of the members."""
 
@@ -59,6 +61,7 @@ class Measurements:
     def begin(self) -> None:
         """Count from now on: the steps begin."""
         self._trips_before = dict(self._trips)
+        self._counts_before = self._counts()
         self._failures.clear()
 
     def note_fault(self, wall_ms: int) -> None:
@@ -82,7 +85,7 @@ class Measurements:
                 return self._late_failures(grace_s)
             case Metric.WRONG_VALUES:
                 return float(self._reports[-1].wrong) if self._reports else None
-            case Metric.LOST_KEYS | Metric.BALANCE | Metric.MISROUTED:
+            case _ if metric in ASKED or metric in (Metric.DONE_SHARE, Metric.SLOWEST):
                 return self.asked.get(metric)
             case Metric.MOVED_SHARE | Metric.MOVED_RATIO | Metric.MOVED_KEYS_RATIO | Metric.STRAYED:
                 return self._of_moves(metric)
@@ -109,6 +112,15 @@ class Measurements:
             return None
         limit = self._fault_ms + grace_s * 1000.0
         return float(sum(1 for wall_ms, _ in self._failures if wall_ms > limit))
+
+    def _counts(self) -> dict[Metric, int]:
+        """Counters of all nodes together."""
+        rows = self._snapshot.members if self._snapshot is not None else ()
+        known = [row.statistics for row in rows if row.statistics is not None]
+        return {
+            Metric.CONFLICTS: sum(statistics.conflicts for statistics in known),
+            Metric.HINTS_SENT: sum(statistics.hints_sent for statistics in known),
+        }
 
     def _of_moves(self, metric: Metric) -> float | None:
         moves = self.moves
@@ -140,6 +152,11 @@ class Measurements:
         if metric is Metric.BREAKER_TRIPS:
             before = self._trips_before
             return float(sum(count - before.get(key, 0) for key, count in self._trips.items()))
+        if metric in (Metric.CONFLICTS, Metric.HINTS_SENT):
+            return float(self._counts()[metric] - self._counts_before.get(metric, 0))
+        if metric is Metric.HINTS_QUEUED:
+            known = [row.statistics for row in rows if row.statistics is not None]
+            return float(sum(statistics.hints_queued for statistics in known))
         if metric is Metric.MEMBERS_ALIVE:
             return float(sum(row.status == "alive" for row in rows))
         if metric is Metric.MEMBERS_FAILED:

@@ -16,6 +16,7 @@ from console.fault_targets import ARROW
 from console.load.settings import LoadSettings, changed
 from console.load.settings import problems_of as load_problems
 from console.scenario import Comparison, Metric, Probe, Scenario, ScenarioCluster, Step, Verb
+from console.scenario_data import data_problems
 from nodecore.config_parsing import parse, unknown_key
 from nodecore.errors import InvalidConfig
 from transport.faults import KINDS, InvalidFault, parse_fault
@@ -39,19 +40,25 @@ _FIELDS: Final[Mapping[Verb, tuple[str, ...]]] = {
     Verb.RESUME: ("target",),
     Verb.RESTART: ("target",),
     Verb.TOXIC: ("type", "link", "target", "stream", "toxicity", "control", "attributes", "for", "save"),
-    Verb.CUT: ("link", "target", "for", "save"),
+    Verb.CUT: ("link", "target", "control", "for", "save"),
     Verb.HEAL: (),
     Verb.NODE_ADD: ("count",),
     Verb.NODE_REMOVE: ("target",),
     Verb.REBALANCE: ("weights", "placement"),
     Verb.DISTRIBUTION: (),
+    Verb.KEYSPACE: ("pattern", "settings"),
+    Verb.WRITE: ("pattern", "count", "level", "target", "concurrent"),
+    Verb.READ: ("pattern", "count", "level", "target"),
     Verb.EXPECT: ("probe", "within"),
     Verb.WAIT: ("for",),
     Verb.NOTE: (),
 }  # fmt: skip
 _NEEDS_TARGET: Final = frozenset(
-    [Verb.KILL, Verb.PAUSE, Verb.RESUME, Verb.RESTART, Verb.NODE_REMOVE, Verb.TOXIC, Verb.CUT]
-)
+    [
+        Verb.KILL, Verb.PAUSE, Verb.RESUME, Verb.RESTART, Verb.NODE_REMOVE, Verb.TOXIC, Verb.CUT,
+        Verb.WRITE, Verb.READ,
+    ]
+)  # fmt: skip
 _DURATION: Final = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m)$")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _COMPARISON: Final = re.compile(r"^\s*([a-z_.0-9]+)\s*(>=|<=|==|>|<)\s*(-?\d+(?:\.\d+)?)\s*$")
@@ -298,6 +305,7 @@ def _step(inner: _Reader, number: int, verb: Verb) -> Step:
     if verb is Verb.NOTE and not inner.text("note"):
         inner.wrong("note: required")
     attributes = inner.table.get("attributes", {})
+    settings = inner.table.get("settings", {})
     step = Step(
         number=number,
         verb=verb,
@@ -319,11 +327,17 @@ def _step(inner: _Reader, number: int, verb: Verb) -> Step:
         count=inner.whole("count", 1, NODES_MAX, 1),
         weights=inner.weights("weights"),
         placement=inner.text("placement"),
+        pattern=inner.text("pattern"),
+        settings=settings if isinstance(settings, dict) else {},
+        level=inner.text("level", "default"),
+        concurrent=inner.switch("concurrent"),
         probe=inner.text("probe"),
         within_s=inner.duration("within", 0.0) or 0.0,
     )
     if verb is Verb.TOXIC:
         _check_toxic(inner, step)
+    for problem in data_problems(step):
+        inner.wrong(problem)
     if verb is Verb.REBALANCE and not (step.weights or step.placement):
         inner.wrong("weights or placement: at least one is required")
     if step.placement not in ("", "ring", "even"):

@@ -19,9 +19,10 @@ from console.errors import ConsoleError
 from console.load.tally import LoadReport
 from console.runtime.launcher import StartOptions
 from console.runtime.live_source import LiveOptions, LiveSource
+from console.runtime.scenario_data import DATA_METRICS, ScenarioData
 from console.runtime.scenario_placement import ScenarioPlacement
 from console.runtime.scenario_steps import ScenarioSteps
-from console.scenario import ASKED, Probe, Scenario, Step, Verb, describe
+from console.scenario import ASKED, Metric, Probe, Scenario, Step, Verb, describe
 from console.scenario_metrics import Measurements
 from console.scenario_progress import Phase, ScenarioProgress
 from console.scenario_report import Outcome, Report, StepResult, shown
@@ -70,6 +71,7 @@ class ScenarioRunner:
         )
         self._source.set_interval(SNAPSHOT_S)
         keys = scenario.load.keys if scenario.load is not None else 0
+        self._data = ScenarioData(self._source, self._measurements)
         self._placement = ScenarioPlacement(self._source, self._measurements, keys)
         self._steps = ScenarioSteps(
             self._source, self._measurements, self._sleep, self._placement.note_moves
@@ -212,7 +214,7 @@ class ScenarioRunner:
         """Measure a claim, waiting at most ``within_s`` for it to hold."""
         end = trio.current_time() + within_s
         while True:
-            if probe.metric in ASKED and (remark := await self._placement.ask(probe.metric)):
+            if probe.metric in ASKED and (remark := await self._ask(probe.metric)):
                 self._say(f"     {remark}")
             value = self._measure(probe)
             if probe.holds(value) or trio.current_time() >= end:
@@ -223,6 +225,15 @@ class ScenarioRunner:
         words = probe.text or probe.name
         self._say(f"{mark} {words}: {probe.metric} {shown(value)} ({probe.bounds()})")
         return result.ok
+
+    async def _ask(self, metric: Metric) -> str:
+        """Ask the cluster; what can't be asked is unknown, which fulfils no claim."""
+        asks = self._data.ask if metric in DATA_METRICS else self._placement.ask
+        self._measurements.asked.pop(metric, None)
+        try:
+            return await asks(metric)
+        except ConsoleError as error:
+            return error.text
 
     # -- steps ----------------------------------------------------------------------------------
 
@@ -282,6 +293,8 @@ class ScenarioRunner:
                 for line in table.lines():
                     self._say(f"     {line}")
                 return table.title, True
+            case Verb.KEYSPACE | Verb.WRITE | Verb.READ:
+                return await self._data.carry_out(step)
             case Verb.REBALANCE:
                 return await self._steps.rebalance(step)
             case _:

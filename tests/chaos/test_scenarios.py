@@ -145,6 +145,48 @@ do = "expect"
 probe = "perfect"
 """
 
+FALSE_DATA = """
+schema = 1
+name = "false-data"
+hypothesis = "A single node refuses writes, and answers while it stands still."
+[cluster]
+nodes = 1
+[[probe]]
+name = "found"
+metric = "lost_writes"
+max = 0
+[[probe]]
+name = "same"
+metric = "differing"
+max = 0
+[[probe]]
+name = "refused"
+metric = "done_share"
+max = 0
+[[step]]
+do = "write"
+pattern = "a:*"
+count = 5
+target = "n1"
+[[step]]
+do = "expect"
+probe = "found"
+within = "5s"
+[[step]]
+do = "expect"
+probe = "same"
+within = "5s"
+[[step]]
+do = "expect"
+probe = "refused"
+[[step]]
+do = "pause"
+target = "n1"
+[[step]]
+do = "expect"
+probe = "found"
+"""
+
 
 def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, object]]:
     ring = Cluster(tmp_path)
@@ -173,6 +215,26 @@ def test_consistent_hash(tmp_path: Path) -> None:
     tables = report["tables"]
     assert isinstance(tables, list)
     assert [len(table["rows"]) for table in tables] == [5, 6, 6, 5, 5]
+
+
+def test_replication(tmp_path: Path) -> None:
+    code, report = run(tmp_path, "demo", "run", "replication")
+    assert (code, report["outcome"]) == (0, "met"), report
+
+
+def test_false_claims_on_data_fail(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(FALSE_DATA)
+    code, report = run(tmp_path, "scenario", "run", str(path))
+    assert (code, report["outcome"]) == (1, "deviated")
+    probes = report["probes"]
+    assert isinstance(probes, list)
+    assert [(probe["name"], probe["value"], probe["ok"]) for probe in probes] == [
+        ("found", 0.0, True),
+        ("same", 0.0, True),
+        ("refused", 1.0, False),
+        ("found", None, False),
+    ]
 
 
 def test_a_false_claim_on_placement_fails(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from console.exit_codes import ExitCode
 from console.load.settings import LoadSettings
 from console.load.tally import LoadReport
 from console.scenario import Comparison, Metric, Probe, Scenario, timeline
+from console.scenario_data import key_names
 from console.scenario_metrics import Measurements
 from console.scenario_parsing import parse_scenario
 from console.scenario_report import EXIT_CODES, Outcome, Report, ReportTable, StepResult
@@ -237,6 +238,77 @@ def test_mistakes_in_rebalancing_are_named() -> None:
     assert "placement: 'odd' is neither ring nor even" in text
     assert "step 3: weights or placement: at least one is required" in text
     assert "step 4: weights: expected a table such as { n3 = 2 }, got 3" in text
+
+
+DATA = """
+schema = 1
+name = "data"
+[[step]]
+do = "keyspace"
+pattern = "two:*"
+settings = { n = 2, w = 2 }
+[[step]]
+do = "write"
+pattern = "two:*"
+count = 3
+level = "all"
+target = "n1"
+[[step]]
+do = "cut"
+link = "n3->*"
+control = true
+"""
+
+
+def test_data_steps_are_planned_in_words() -> None:
+    found = parse_scenario(DATA, "x.toml")
+    assert [what for _, what in timeline(found)][:2] == [
+        "keyspace two:*: n 2, w 2",
+        "write 3 keys two:* at all via n1",
+    ]
+    assert key_names(found.steps[1]) == [b"two:0", b"two:1", b"two:2"]
+    assert found.steps[2].control
+
+
+def test_mistakes_in_data_steps_are_named() -> None:
+    text = problems(
+        DATA.replace("n = 2, w = 2", "n = 2, w = 9, m = 1")
+        .replace('"all"', '"most"')
+        .replace('target = "n1"', "")
+        + '[[step]]\ndo = "read"\npattern = "*"\ntarget = "n1"\n'
+        + '[[step]]\ndo = "keyspace"\npattern = "a:*"\nconcurrent = true\n'
+    )
+    assert "step 1: settings: no setting 'm'" in text
+    assert "step 1: settings: keyspace 'two:*': w 9" in text
+    assert "step 2: level: 'most' is none of default, one, quorum, all" in text
+    assert "step 2: target: required" in text
+    assert "step 4: pattern: '*' is no prefix such as 'cart:*'" in text
+    assert "step 5: settings: at least one is required" in text
+    assert "step 5: concurrent: unknown setting" in text
+
+
+def test_counters_are_counted_from_the_beginning() -> None:
+    def counted(conflicts: int, sent: int, queued: int) -> ClusterSnapshot:
+        statistics = NodeStatistics(
+            "n1", 0, 1.0, conflicts=conflicts, hints_sent=sent, hints_queued=queued
+        )
+        rows = (
+            MemberRow("n1", "A", "alive", statistics=statistics),
+            MemberRow("n2", "B", "failed"),
+        )
+        return ClusterSnapshot(1, 0, "c", epoch=1, state="stable", members=rows)
+
+    measurements = Measurements()
+    assert measurements.measure(Metric.CONFLICTS, 0) is None
+    measurements.take_snapshot(counted(5, 2, 0))
+    measurements.begin()
+    measurements.take_snapshot(counted(7, 12, 3))
+    assert measurements.measure(Metric.CONFLICTS, 0) == 2.0
+    assert measurements.measure(Metric.HINTS_SENT, 0) == 10.0
+    assert measurements.measure(Metric.HINTS_QUEUED, 0) == 3.0
+    assert measurements.measure(Metric.DIFFERING, 0) is None
+    measurements.asked[Metric.DIFFERING] = 4.0
+    assert measurements.measure(Metric.DIFFERING, 0) == 4.0
 
 
 def test_tables_are_aligned_text_and_plain_data() -> None:
