@@ -62,7 +62,7 @@ class Nemesis:
             "one-way cut": lambda: self._link("cut", "->".join(self._pair())),
             "latency": lambda: self._link("latency", self._victim(), latency=150.0, jitter=50.0),
             "loss": lambda: self._link("packet_loss", self._victim(), loss_rate=0.2),
-            "corruption": lambda: self._link("corrupt", f"*->{self._victim()}", rate=0.02),
+            "corruption": lambda: self._link("corrupt", f"*->{self._victim()}", rate=0.05),
             "wipe": self._wipe,
             "skew": self._skew,
             "join": self._join,
