@@ -87,8 +87,9 @@ def _judge(
             return f"{where}: write {source.sequence} had not begun"
         if source.result is Result.FAIL:
             return f"{where}: write {source.sequence} was said to have failed ({source.text})"
-        # A node that is cut off can't know of a flush, and answers default reads from before.
-        told = read.strict or read.begin_s >= rules.settled_s
+        # A flush waits for the voters, not for the owners: those that are cut off answer from before,
+        # to binding reads as well when there are enough of them.
+        told = read.begin_s >= rules.settled_s
         for flush in rules.flushes if told else ():
             # The moment of a flush is a version, too.
             if flush.end_s < read.begin_s and source.end_s + rules.inversion_s < flush.begin_s:
