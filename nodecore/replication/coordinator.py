@@ -74,7 +74,7 @@ class Coordinator:
         self.calls = Calls(ports.send, ports.breakers, ports.timers, ports.timeout_s)
         self.epochs = Epochs(ports.send, ports.timers, ports.timeout_s)
         self.replica = Replica(ports.store, ports.clock, ports.incarnation, filled, holds, load)
-        self.repairs = Repairs(ports.node, ports.store, self.calls)
+        self.repairs = Repairs(ports.node, ports.store, ports.clock, self.calls)
         self.handoff = Handoff(self.hints, self.calls, ports.peers.live, ports.breakers.state)
         self.replicator = Replicator(
             ports.node,

@@ -74,6 +74,17 @@ class Part:
         """Whether any key of this part was refused by somebody."""
         return any(index in refusals for index in self.indexes)
 
+    def refused_first(self, refused: dict[NodeId, Code]) -> Code | None:
+        """Why the first live owner of either set refused a key; None when it did not.
+
+        Reads ask that owner before all others: what it has refused, they would not find.
+        """
+        for tally in (self.old, self.new):
+            first = None if tally is None else tally.first_live
+            if first is not None and first in refused:
+                return refused[first]
+        return None
+
     @property
     def touched(self) -> bool:
         """Whether anybody of either set holds it."""
@@ -121,8 +132,8 @@ class Job:
 
     __slots__ = (
         "claims", "expires_ms", "frame", "keys", "kind", "level", "missed",
-        "outcome", "parts", "possible", "refusals", "restarts", "round", "values", "version",
-        "waiting",
+        "outcome", "parts", "possible", "refusals", "restarts", "round", "taken_back", "values",
+        "version", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -149,6 +160,9 @@ class Job:
         """Some frame may have been applied although nobody acknowledged it."""
         self.refusals: dict[int, dict[NodeId, Code]] = {}
         """Position of a key -> who refused it, and why."""
+        self.taken_back: set[int] = set()
+        """Positions of keys whose only copy, the coordinator's own, was undone: a read may have seen
+        it, and brought it elsewhere, before."""
         self.missed: list[tuple[NodeId, list[Part]]] = []
         """Who needs a hint, once the outcome is known not to be a failure."""
         self.outcome: Outcome | None = None
@@ -256,7 +270,7 @@ class Job:
             part = part_of[index]
             failed, held = self._judge_key(part, index)
             if failed is not None:
-                doubtful = held > 0 or self.possible
+                doubtful = held > 0 or self.possible or index in self.taken_back
                 uncertain = uncertain or doubtful
                 failures.append(failed)
                 # Beside keys that succeeded there is no outcome of its own: the words must say it.
@@ -277,11 +291,15 @@ class Job:
         refused = self.refusals.get(index)
         copies = part.copies
         if refused:
-            holders = [node for node in part.route.owners if part.old.has(node)]
-            copies = min(copies, sum(1 for node in holders if node not in refused))
-            if copies < part.old.needed:
+            holders = [node for node in part.route.targets if part.has(node)]
+            holders = [node for node in holders if node not in refused]
+            copies = min(copies, sum(1 for node in holders if part.old.has(node)))
+            code = part.refused_first(refused)
+            if code is None and copies < part.old.needed:
                 code = next(iter(refused.values()))
-                return Failed(code, _REFUSAL_TEXTS.get(code, code.name)), copies
+            if code is not None:
+                # Whoever holds it, of either set, keeps it.
+                return Failed(code, _REFUSAL_TEXTS.get(code, code.name)), len(holders)
         if part.reached:
             return None, copies
         if self.strict or copies == 0 or part.route.keyspace.on_partition != "available":

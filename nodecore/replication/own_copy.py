@@ -47,7 +47,8 @@ class OwnCopies:
     def take_back(self, job: Job, replica: Replica) -> None:
         """All have spoken: undo what peers refused for its time and nobody else has taken.
 
-        Without it the write of that key has certainly failed.
+        Until now reads could see the copy, and repair other owners with it: the job remembers that
+        its write of that key may come about all the same.
         """
         part_of = {index: part for part in job.parts for index in part.indexes}
         for index, refused in job.refusals.items():
@@ -60,6 +61,7 @@ class OwnCopies:
             if holders == [self.node]:
                 replica.take_back(job.keys[index], job.version)
                 refused[self.node] = Code.CLOCK_SKEW
+                job.taken_back.add(index)
                 self.undone += 1
 
     def wait(self, job: Job, owned: list[Part], epoch: Epoch, disk: DiskWrites, now: Now) -> None:

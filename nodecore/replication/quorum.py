@@ -74,6 +74,11 @@ class Tally:
         return node in self._acked
 
     @property
+    def first_live(self) -> NodeId | None:
+        """The first member that has not failed; None when all have."""
+        return next((node for node in self.members if node not in self._failed), None)
+
+    @property
     def verdict(self) -> Verdict:
         """See :class:`Verdict`."""
         if len(self._acked) >= self.needed:

@@ -13,6 +13,7 @@ from typing import Final
 from nodecore.ids import Epoch, NodeId, Now, Version
 from nodecore.replication.calls import CallEnd, Calls
 from nodecore.replication.read_answers import Found
+from nodecore.replication.versions import HybridClock
 from nodecore.storage.memory import Cause, Store
 from transport.messages import PeerApply
 
@@ -21,11 +22,19 @@ FRAME_BYTES_MAX: Final = 1024 * 1024
 
 
 class Repairs:
-    """Repairs that this node's reads have found necessary."""
+    """Repairs that this node's reads have found necessary.
 
-    def __init__(self, node: NodeId, store: Store, calls: Calls) -> None:
+    Args:
+        node: this node.
+        store: for its own copies.
+        clock: judges what peers hold before it becomes a copy here, as it judges what they send.
+        calls: how to reach the others.
+    """
+
+    def __init__(self, node: NodeId, store: Store, clock: HybridClock, calls: Calls) -> None:
         self._node = node
         self._store = store
+        self._clock = clock
         self._calls = calls
         self._outbox: dict[NodeId, list[tuple[object, int]]] = {}
         self._budget = REPAIRS_PER_TICK_MAX
@@ -44,7 +53,9 @@ class Repairs:
                 size = len(key) + len(best.value)
                 self._outbox.setdefault(node, []).append((entry, size))
                 self.made += 1
-            elif self._store.table.slot_of(key) not in self._store.partial_slots:
+            elif self._store.table.slot_of(
+                key
+            ) not in self._store.partial_slots and self._clock.believes(best.hlc, now):
                 version = Version(best.hlc, best.node)
                 self._store.apply(
                     key, best.kind, best.value, version, best.expires_ms, Cause.REPAIR, now

@@ -308,6 +308,8 @@ class Replicator:
                 # about later.
                 continue
             for index in part.indexes:
+                if index in job.taken_back:
+                    continue
                 self._hints.add(
                     peer,
                     Hint(

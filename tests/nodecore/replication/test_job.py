@@ -174,3 +174,38 @@ def test_a_refused_key_waits_until_everybody_has_spoken() -> None:
     job.judge()
     assert isinstance(job.outcome, Done)
     assert job.outcome.copies == 2
+
+
+def test_what_the_first_live_owner_refused_is_not_acknowledged() -> None:
+    job, part = make()
+    job.refusals[0] = {A: Code.CLOCK_SKEW}
+    end(job, part, "abc")
+    assert isinstance(job.outcome, Unknown), "two hold it, and reads ask the one that does not"
+    assert job.outcome.code is Code.CLOCK_SKEW
+    job, part = make()
+    job.refusals[0] = {B: Code.CLOCK_SKEW}
+    end(job, part, "bc", "a")
+    assert isinstance(job.outcome, Unknown), "with the first one away the second one is asked"
+    job, part = make((A, B, C), (D, B, E))
+    job.refusals[0] = {D: Code.CLOCK_SKEW}
+    end(job, part, "abcde")
+    assert isinstance(job.outcome, Unknown), "of the owners to be as well"
+
+
+def test_an_owner_to_be_that_holds_a_refused_key_makes_it_unknown() -> None:
+    job, part = make((A, B, C), (D, E, C))
+    job.refusals[0] = {A: Code.CLOCK_SKEW, B: Code.CLOCK_SKEW}
+    end(job, part, "abd", "ce")
+    assert isinstance(job.outcome, Unknown), "d took it"
+    job, part = make((A, B, C), (D, E, C))
+    job.refusals[0] = dict.fromkeys((A, B, D), Code.CLOCK_SKEW)
+    end(job, part, "abd", "ce")
+    assert isinstance(job.outcome, Failed), "nobody took it"
+
+
+def test_a_copy_that_was_taken_back_may_have_been_seen() -> None:
+    job, part = make()
+    job.refusals[0] = dict.fromkeys((A, B, C), Code.CLOCK_SKEW)
+    job.taken_back.add(0)
+    end(job, part, "abc")
+    assert isinstance(job.outcome, Unknown)

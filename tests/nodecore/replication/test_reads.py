@@ -11,8 +11,10 @@ from nodecore.placement.topology import Keyspace, RingSettings
 from nodecore.replication.calls import Calls
 from nodecore.replication.hints import Hint, Hints
 from nodecore.replication.policy import Policy
+from nodecore.replication.read_answers import Found
 from nodecore.replication.reads import Reader
 from nodecore.replication.repairs import Repairs
+from nodecore.replication.versions import CLOCK_OFFSET_MS_MAX, HybridClock
 from nodecore.requests import Done, Outcome, Read, Value
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
@@ -48,7 +50,9 @@ class Bystander:
             self.peers.on_link(owner, True)
         self.calls = Calls(self._send, breakers, timers, 2.0)
         store = Store(table, make_policy("lru", 1 << 24), 1 << 24, Random(1))
-        self.repairs = Repairs(own, store, self.calls)
+        self.own, self.store = own, store
+        clock = HybridClock(table, 7, lambda _name, _plain: None)
+        self.repairs = Repairs(own, store, clock, self.calls)
         self.reader = Reader(
             store,
             self.peers,
@@ -139,3 +143,17 @@ def test_hints_for_others_say_nothing_about_who_answered() -> None:
     assert found is not None
     assert found.value == b"theirs", "the first owner was not among those that missed the write"
     assert first != second
+
+
+def test_a_version_from_too_far_ahead_does_not_repair_the_own_copy() -> None:
+    node = Bystander()
+    bound_ms = NOW.wall_ms + CLOCK_OFFSET_MS_MAX
+    mad = Found(Kind.STRING, b"mad", (bound_ms + 1) << 16, 1, 0)
+    node.repairs.add(KEY, mad, [node.own], NOW)
+    assert node.store.get(KEY, NOW) is None
+    assert node.repairs.made == 0
+    sound = Found(Kind.STRING, b"sound", bound_ms << 16, 1, 0)
+    node.repairs.add(KEY, sound, [node.own], NOW)
+    held = node.store.get(KEY, NOW)
+    assert held is not None
+    assert held.value == b"sound"
