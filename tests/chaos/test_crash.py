@@ -134,6 +134,7 @@ def write_until(client: redis.Redis, last: dict[bytes, int], until_s: float, fir
     return number
 
 
+@pytest.mark.timeout(120 + 15 * KILLS)
 def test_no_acknowledged_write_is_lost_to_kill_9(process: Process) -> None:
     process.promise("process")
     rng = random.Random(11)
@@ -208,6 +209,7 @@ def test_a_damaged_file_is_set_aside_or_its_records_are_unknown(process: Process
     assert max(served) > 1_900
 
 
+@pytest.mark.timeout(120 + 2 * FLOOD_S)
 def test_memory_stays_bounded_under_a_flood_of_new_keys(tmp_path: Path) -> None:
     process = Process(tmp_path, "maxmemory_bytes=64MiB", "disk_bytes_max=512MiB")
     process.start()

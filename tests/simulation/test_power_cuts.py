@@ -92,6 +92,7 @@ def come_back(made: SimCluster) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + 20 * CUTS_PER_WORLD)
 @pytest.mark.parametrize("seed", range(max(1, CUTS // CUTS_PER_WORLD)))
 def test_power_is_cut_and_no_acknowledged_write_is_lost(seed: int) -> None:
     made = cluster(seed, durability="power")

@@ -22,7 +22,7 @@ FLIPS: Final = int(os.environ.get("RINGDECK_FLIPS", "1000"))
 COUNT: Final = 300
 MIB: Final = 1 << 20
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + FLIPS / 2)]
 
 
 def record_of(number: int) -> Record:
