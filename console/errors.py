@@ -39,7 +39,8 @@ class OutcomeUnknown(ConsoleError):  # noqa: N818
 
 class NodeRefused(ConsoleError):  # noqa: N818
     """A node answered no; ``code`` is its :class:`nodecore.errors.Code`, ``reason`` a word for
-    programs or empty."""
+    programs or empty.
+    """
 
     def __init__(self, text: str, code: int, *, hint: str = "", reason: str = "") -> None:
         super().__init__(text, hint=hint)
