@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from random import Random
 
+from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId, Now, Version
 from nodecore.replication.calls import Calls
 from nodecore.replication.forwarding import Forwarder
 from nodecore.replication.versions import HybridClock
 from nodecore.replication.wire import outcome_to_plain, request_to_plain
-from nodecore.requests import Done, Outcome, Write
+from nodecore.requests import Done, Outcome, Unknown, Write
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Routing
 from nodecore.table import make_table
 from nodecore.timers import Timers
 from tests.nodecore.node_pump import Pump
 from tests.nodecore.replication.change_fakes import moment
-from transport.messages import Forward, Forwarded, Lane, Message
+from transport.messages import ErrorReply, Forward, Forwarded, Lane, Message
 
 PEER = NodeId("n2")
 LATER = (moment().wall_ms + 40) << 16
@@ -28,7 +29,8 @@ class Asker:
     def __init__(self, routing: Routing) -> None:
         self.sent: list[tuple[int, Forward]] = []
         breakers = LinkBreakers(100.0, Random(1), lambda _event: None)
-        calls = Calls(self._send, breakers, Timers(), 2.0)
+        self.timers = Timers()
+        calls = Calls(self._send, breakers, self.timers, 2.0)
         self.calls = calls
         clock = HybridClock(make_table("reference"), 7, lambda _name, _plain: None)
         self.forwarder = Forwarder(
@@ -47,10 +49,10 @@ class Asker:
 
     def write(self) -> tuple[int, Forward]:
         request = Write((b"k",), (b"v",))
-        self.forwarder.forward(request, lambda _tried: PEER, self._on_outcome, moment())
+        self.forwarder.forward(request, lambda _tried: PEER, self.on_outcome, moment())
         return self.sent[-1]
 
-    def _on_outcome(self, outcome: Outcome, _now: Now) -> None:
+    def on_outcome(self, outcome: Outcome, _now: Now) -> None:
         self.outcomes.append(outcome)
 
 
@@ -88,3 +90,32 @@ def test_who_runs_the_request_dates_it_after_what_was_seen() -> None:
     entry = node.table.get(b"k")
     assert entry is not None
     assert entry.hlc > seen
+
+
+def test_all_who_are_tried_share_the_time_of_one_call() -> None:
+    node = asker()
+    begin, refused = moment(10.0), moment(11.6)
+    request = Write((b"k",), (b"v",))
+    node.forwarder.forward(request, lambda _tried: PEER, node.on_outcome, begin)
+    not_ready = ErrorReply(code=int(Code.NOT_READY), text="not ready")
+    node.calls.on_reply(PEER, node.sent[-1][0], not_ready, refused)
+    assert len(node.sent) == 2, "the next one is tried"
+    node.timers.fire(moment(11.9))
+    assert not node.outcomes
+    node.timers.fire(moment(12.1))
+    (outcome,) = node.outcomes
+    assert isinstance(outcome, Unknown), "the second one may run it"
+    assert outcome.code is Code.TIMED_OUT
+    done = outcome_to_plain(Done([Version(LATER, 3)]))
+    node.calls.on_reply(PEER, node.sent[-1][0], Forwarded(1, done, None), moment(12.2))
+    assert len(node.outcomes) == 1, "what comes later changes nothing"
+
+
+def test_a_single_call_that_times_out_counts_against_its_peer() -> None:
+    node = asker()
+    node.forwarder.forward(
+        Write((b"k",), (b"v",)), lambda _tried: PEER, node.on_outcome, moment(10.0)
+    )
+    node.timers.fire(moment(12.1))
+    assert len(node.outcomes) == 1
+    assert node.calls.timed_out == 1
