@@ -68,6 +68,7 @@ def test_tinylfu_misses_hardly_more_than_published(name: str, objects_max: int) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_adaptive_misses_hardly_more_than_the_best_fixed_policy() -> None:
     """On every row against all that can be chosen, ``tinylfu`` included, and on average."""
     excesses = []
