@@ -282,15 +282,18 @@ class Clients:
         self._backlogged.pop(client, None)
         client.session.end(self.now)
 
+    def _must_wait(self) -> bool:
+        return self.disk.owes
+
     def flush(self) -> None:
         """Send everything that became ready in this wake-up; flushing one may wake another.
 
         Stops when a session that went on has written what must be on disk first.
         """
-        while self.dirty and not self.disk.owes:
+        while self.dirty and not self._must_wait():
             dirty, self.dirty = self.dirty, []
             for position, client in enumerate(dirty):
-                if self.disk.owes:
+                if self._must_wait():
                     self.dirty += dirty[position:]
                     break
                 if client in self.open:

@@ -8,7 +8,7 @@ without strong keys can't notice what happens to them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from nodecore.consensus.acceptor import Acceptor, AcceptorState, AcceptReply
 from nodecore.consensus.ballot import Ballot
 from nodecore.consensus.proposer import Proposer
+from nodecore.effects import DiskWrite
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
 from nodecore.replication import migration
@@ -224,8 +225,9 @@ def strong_records_never_written(patch: Patch) -> None:
 
     original = SimDisk.write
 
-    def write(self: SimDisk, records: Any) -> None:
-        original(self, [record for record in records if record[0] != Area.STRONG])
+    def write(self: SimDisk, effect: DiskWrite) -> str:
+        kept = tuple(record for record in effect.records if record[0] != Area.STRONG)
+        return original(self, replace(effect, records=kept))
 
     patch.setattr(SimDisk, "write", write)
 
