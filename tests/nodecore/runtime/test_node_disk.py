@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from nodecore.storage.disk import Area, DiskError
 
 CACHE, STRONG = int(Area.CACHE), int(Area.STRONG)
 MIB = 1 << 20
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def write(
@@ -136,20 +138,22 @@ def test_records_of_another_version_are_refused(
         NodeDisk(str(tmp_path), MIB)
 
 
-def _write_and_die(folder: str) -> None:
-    disk = NodeDisk(folder, MIB)
-    for number in range(200):
-        write(disk, records=((CACHE, b"%d" % number, b"v" * 100),))
-    os.kill(os.getpid(), signal.SIGKILL)
+WRITE_AND_DIE = """
+import os, signal, sys
+from nodecore.effects import DiskWrite
+from nodecore.runtime.node_disk import NodeDisk
+
+disk = NodeDisk(sys.argv[1], int(sys.argv[2]))
+for number in range(200):
+    disk.write(DiskWrite(0, ((int(sys.argv[3]), b"%d" % number, b"v" * 100),)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def _die(folder: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(
-        target=_write_and_die, args=(str(folder),)
-    )
-    process.start()
-    process.join(30.0)
-    assert process.exitcode == -signal.SIGKILL
+    arguments = [sys.executable, "-c", WRITE_AND_DIE, str(folder), str(MIB), str(CACHE)]
+    ended = subprocess.run(arguments, check=False, timeout=60, cwd=ROOT)
+    assert ended.returncode == -signal.SIGKILL
 
 
 def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
