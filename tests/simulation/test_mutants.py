@@ -23,11 +23,15 @@ RARE = (
 )
 """Mutants that take a coincidence which 50 seeds need not bring."""
 
+LATE = ("promise_forgotten", "old_owners_alone", "strong_records_never_written")
+"""Mutants that take half a minute or more to find: they belong to the wider search."""
+
 
 def cases() -> list[object]:
     """Rare ones belong to the wider search, and may escape it."""
-    wider = (pytest.mark.swarm, pytest.mark.xfail(strict=False, reason="a rare coincidence"))
-    return [pytest.param(name, marks=wider if name in RARE else ()) for name in MUTANTS]
+    rare = (pytest.mark.swarm, pytest.mark.xfail(strict=False, reason="a rare coincidence"))
+    marks = dict.fromkeys(RARE, rare) | dict.fromkeys(LATE, (pytest.mark.swarm,))
+    return [pytest.param(name, marks=marks.get(name, ())) for name in MUTANTS]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from nodecore.simulation.cluster import ClusterOptions, SimCluster
 from nodecore.simulation.world import World
 from nodecore.storage.disk import Area
 
-CUTS = int(os.environ.get("RINGDECK_POWER_CUTS", "200"))
+CUTS = int(os.environ.get("RINGDECK_POWER_CUTS", "40"))
 CUTS_PER_WORLD = 20
 MIB = 1 << 20
 
