@@ -16,7 +16,7 @@ from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, Now
 from nodecore.placement.topology import Topology
 from nodecore.storage.disk import Area, DiskError, Durability
-from nodecore.strong.registers import Registers
+from nodecore.strong.registers import MARKER, Registers
 from transport.codec import pack_plain
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 RECORD: Final = "strong"
 BOOT_RECORD: Final = "boot"
 """Which life of the operating system this is, as the process found it; never written by the node."""
-_MARKER: Final = b"m"
-"""A record among the registers that names the life which began them."""
 
 
 class _Kept(NamedTuple):
@@ -58,16 +56,17 @@ class Lives:
         """Read what was kept; the number of the life that began the registers."""
         node, kept = self._node, self._kept
         try:
-            marker = node.disk.store.get(Area.STRONG, _MARKER)
+            marker = node.disk.store.get(Area.STRONG, MARKER)
             if kept is not None and marker == pack_plain(kept.life):
                 registers.restore(now)
                 return kept.life
+            registers.discard(now)
         except DiskError as error:
             registers.clear_memory()
             node.emit(Emit("strong.unreadable", str(error), Severity.ERROR))
         self._kept = None
         life = int(node.incarnation)
-        node.disk.put(Area.STRONG, _MARKER, pack_plain(life), Durability.PROCESS, None, now)
+        node.disk.put(Area.STRONG, MARKER, pack_plain(life), Durability.PROCESS, None, now)
         return life
 
     def believed(self, topology: Topology) -> bytes | None:

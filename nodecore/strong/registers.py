@@ -31,8 +31,11 @@ from transport.errors import TransportError
 REGISTER_BYTES: Final = 700
 """What a register costs beyond key and value: cells, ballots, record, history; measured."""
 WALK_RECORDS: Final = 1_000
+MARKER: Final = b"m"
+"""Name of the record that tells which life began the registers, see ``lives``."""
 _REGISTER: Final = b"r"
 _FLOOR: Final = b"f"
+_SEAL_BYTES: Final = 8
 
 
 class Copy(NamedTuple):
@@ -107,14 +110,9 @@ class Registers:
     ) -> None:
         """Store a state; ``on_durable`` runs once an answer may leave."""
         self._place(key, slot, state, now)
-        self._disk.put(
-            Area.STRONG,
-            _REGISTER + slot.to_bytes(2, "big") + key,
-            pack_state(state),
-            self._durability(key),
-            on_durable,
-            now,
-        )
+        name = _REGISTER + slot.to_bytes(2, "big") + key
+        sealed = seal(name, pack_state(state))
+        self._disk.put(Area.STRONG, name, sealed, self._durability(key), on_durable, now)
 
     def _place(self, key: bytes, slot: int, state: AcceptorState, now: Now) -> None:
         registers = self._slots.setdefault(slot, {})
@@ -153,8 +151,9 @@ class Registers:
         """From now on nothing up to this counter is granted in the slot."""
         if counter > self.floor(slot):
             self.floors[slot] = counter
-            name, packed = _FLOOR + slot.to_bytes(2, "big"), pack_plain(counter)
-            self._disk.put(Area.STRONG, name, packed, Durability.PROCESS, None, now)
+            name = _FLOOR + slot.to_bytes(2, "big")
+            sealed = seal(name, pack_plain(counter))
+            self._disk.put(Area.STRONG, name, sealed, Durability.PROCESS, None, now)
 
     def drop_slot(self, slot: int, now: Now) -> int:
         """Forget a slot that others own now; how many registers went."""
@@ -259,24 +258,38 @@ class Registers:
         """
         after: bytes | None = None
         while page := self._disk.store.walk(Area.STRONG, after, WALK_RECORDS):
-            for name, packed in page:
-                self._restore(name, packed, now)
+            for name, sealed in page:
+                if name != MARKER:
+                    self._restore(name, sealed, now)
             after = page[-1][0]
 
-    def _restore(self, name: bytes, packed: bytes, now: Now) -> None:
-        slot = int.from_bytes(name[1:3], "big")
-        if slot >= SLOTS_COUNT:
-            return
+    def _restore(self, name: bytes, sealed: bytes, now: Now) -> None:
+        slot, key = int.from_bytes(name[1:3], "big"), name[3:]
         try:
+            packed = unseal(name, sealed)
             if name[:1] == _FLOOR:
                 counter = unpack_plain(packed)
                 if not isinstance(counter, int) or not 0 <= counter <= COUNTER_MAX:
                     raise MalformedRecord("not a floor")
                 self.floors[slot] = max(counter, self.floor(slot))
-            elif name[:1] == _REGISTER:
-                self._place(name[3:], slot, unpack_state(packed), now)
+            else:
+                self._place(key, slot, unpack_state(packed), now)
         except (MalformedRecord, TransportError):
-            self.damaged[slot] = None
+            # The damage may be in the name itself: then either the number or the key tells the slot.
+            self.damaged[slot % SLOTS_COUNT] = None
+            self.damaged[self._slot_of(key)] = None
+
+    def discard(self, now: Now) -> None:
+        """Remove what the disk has kept of a life that nothing is known of: no later one may read it.
+
+        Raises:
+            DiskError: the medium could not be read.
+        """
+        after: bytes | None = None
+        while page := self._disk.store.walk(Area.STRONG, after, WALK_RECORDS):
+            for name, _sealed in page:
+                self._disk.put(Area.STRONG, name, None, Durability.PROCESS, None, now)
+            after = page[-1][0]
 
     def clear_memory(self) -> None:
         """Forget what was read, as if nothing had ever been kept; the disk is left alone."""
@@ -320,6 +333,23 @@ def _size(key: bytes, record: Record | None) -> int:
         return REGISTER_BYTES + len(key)
     wheel_bytes = BYTES_PER_KEY if record.expires_ms else 0
     return REGISTER_BYTES + len(key) + len(record.value) + wheel_bytes
+
+
+def seal(name: bytes, packed: bytes) -> bytes:
+    """For the disk: a checksum over a record and the name that it is kept under, then the record."""
+    return xxhash.xxh3_64_digest(name + packed) + packed
+
+
+def unseal(name: bytes, sealed: bytes) -> bytes:
+    """What :func:`seal` took.
+
+    Raises:
+        MalformedRecord: the record, or its name, is not what was written.
+    """
+    packed = sealed[_SEAL_BYTES:]
+    if sealed[:_SEAL_BYTES] != xxhash.xxh3_64_digest(name + packed):
+        raise MalformedRecord("the checksum is wrong")
+    return packed
 
 
 def pack_state(state: AcceptorState) -> bytes:

@@ -67,6 +67,44 @@ def test_a_damaged_record_damages_its_slot_alone() -> None:
     assert node.registers.get(b"b", node.slot(b"b")) is not None
 
 
+def test_a_record_under_a_damaged_name_damages_the_slot_that_it_was_of() -> None:
+    for place in range(1, len(b"rss{t}key")):
+        node = Acceptors()
+        put(node, b"{t}key", state_of(b"v"))
+        node.write_down()
+        ((area, name),) = node.medium.kept
+        wrong = bytearray(name)
+        wrong[place] ^= 4
+        node.medium.kept[area, bytes(wrong)] = node.medium.kept.pop((area, name))
+        node.restart()
+        assert node.slot(b"{t}key") in node.registers.damaged
+        assert node.registers.count == 0
+
+
+def test_a_damaged_floor_damages_its_slot() -> None:
+    node = Acceptors()
+    node.registers.raise_floor(7, 640, NOW)
+    node.write_down()
+    ((place, sealed),) = node.medium.kept.items()
+    node.medium.kept[place] = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    node.restart()
+    assert 7 in node.registers.damaged
+    assert node.registers.floor(7) == 0
+
+
+def test_what_nothing_is_known_of_is_not_read_by_a_later_life() -> None:
+    node = Acceptors()
+    for number in range(5):
+        put(node, b"%d" % number, state_of(b"v"))
+    node.registers.raise_floor(7, 640, NOW)
+    node.write_down()
+    node.registers.discard(NOW)
+    node.write_down()
+    node.restart()
+    assert node.registers.count == 0
+    assert node.registers.floor(7) == 0
+
+
 def test_answers_wait_for_the_medium_only_where_power_may_fail() -> None:
     for durability, at_once in ((Durability.PROCESS, [NOW]), (Durability.POWER, [])):
         node = Acceptors(durability=durability)
