@@ -22,6 +22,7 @@ from nodecore.config import NodeConfig
 from nodecore.errors import InvalidConfig
 from nodecore.ids import NodeId
 from nodecore.node import Node
+from nodecore.runtime.boot import boot_id
 from nodecore.runtime.clock import read_now
 from nodecore.runtime.config_file import parse_arguments, read_config
 from nodecore.runtime.credentials import NodeIdentity, read_secret
@@ -29,7 +30,7 @@ from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.driver import Driver
 from nodecore.runtime.logs import set_up_logging
 from nodecore.runtime.node_disk import NodeDisk
-from nodecore.runtime.persistence import CorruptRecord, RecordStore, boot_id
+from nodecore.runtime.persistence import CorruptRecord, RecordStore
 from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.tiered import make_store

@@ -2,8 +2,10 @@
 
 ``process`` is committed without fsync: it survives the death of the process, and is set aside when
 the machine went down under it, because LMDB without fsync may then be torn. ``power`` is committed
-with fsync. LMDB has no checksums of its own pages: after an unclean end a child process walks the
-environment first, and what kills or confuses the child is not opened.
+with fsync. LMDB has no checksums of its own pages and believes what they say: after an unclean end a
+child process walks the environment first, and what kills or confuses the child is not opened. What it
+could read is copied, row by row, into a new file, because damage that no reading meets (lists of free
+pages, headers) would fail or kill who writes.
 
 It knows neither which of two environments holds the later record (``node_disk``) nor what records
 mean.
@@ -14,19 +16,23 @@ Sources: the LMDB documentation (MDB_NOSYNC, map size).
 from __future__ import annotations
 
 import errno
-import os
 import shutil
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, final
 
 import lmdb
 
+from nodecore.runtime.boot import boot_id
 from nodecore.runtime.disk_check import survives
+from nodecore.runtime.durable_files import replace_durably, write_durably
 from nodecore.storage.disk import Area, DiskError
 
 FORMAT: Final = b"1"
 SERIALS_RESERVED: Final = 1 << 20
 """Serial numbers that one write of the mark stands for."""
+_PORTION: Final = 1_000
 ACCIDENTS: Final = (lmdb.Error, OSError)
 """What reading and writing raises."""
 
@@ -49,6 +55,8 @@ class Environment:
         self._limit = limit
         self._kind = kind
         self._mark = folder / "life"
+        self._data = folder / "data.mdb"
+        self._copy = folder / "copy.mdb"
         folder.mkdir(exist_ok=True)
         self._inspect(notices)
         self._env = self._open()
@@ -64,44 +72,82 @@ class Environment:
 
     def _inspect(self, notices: list[str]) -> None:
         """Decide from how the last life ended whether its data may be opened."""
-        data = self._folder / "data.mdb"
-        if not data.exists():
+        self._copy.unlink(missing_ok=True)
+        if not self._data.exists():
             return
         try:
             state, _, boot = self._mark.read_text().partition(" ")
         except OSError:
             state, boot = "unknown", ""
-        reason = ""
         if state == "clean":
             return
-        if self._kind == "process" and boot != _boot_id():
+        if self._kind == "process" and boot != boot_id():
             reason = "the machine went down while they were open, and they had not been flushed"
+            self._set_aside(reason, notices)
         elif not survives(self._walk_all):
-            reason = "their structure is damaged"
-        if not reason:
-            return
-        text = f"{self._kind} records of this node are set aside: {reason}"
+            self._set_aside("their structure is damaged", notices)
+        elif survives(self._copy_all):
+            replace_durably(self._copy, self._data)
+        else:
+            notices.append(
+                f"{self._kind} records of this node could not be copied after an unclean end (is there "
+                f"room for {self._data.stat().st_size >> 20} MiB beside {self._data}?): used as they are"
+            )
+
+    def _set_aside(self, reason: str, notices: list[str]) -> None:
         aside = self._folder.with_name(f"{self._kind}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         self._folder.replace(aside)
         self._folder.mkdir()
-        notices.append(f"{text} ({aside})")
+        notices.append(f"{self._kind} records of this node are set aside: {reason} ({aside})")
+
+    def _rows(self) -> Iterator[tuple[bytes, list[tuple[bytes, bytes]]]]:
+        """Every row of every database, in portions; for a child process, see ``disk_check``.
+
+        Raises:
+            lmdb.Error: the walk does not find as many rows as there are.
+        """
+        with lmdb.open(str(self._folder), readonly=True, lock=False, max_dbs=8) as environment:
+            with environment.begin() as transaction:
+                names = [bytes(name) for name, _about in transaction.cursor()]
+            for name in names:
+                database = environment.open_db(name, create=False)
+                with environment.begin(db=database) as transaction:
+                    left = transaction.stat(database)["entries"]
+                    rows = iter(transaction.cursor())
+                    while portion := list(islice(rows, _PORTION)):
+                        yield name, portion
+                        left -= len(portion)
+                    if left:
+                        raise lmdb.CorruptedError(f"{left} rows are not where they should be")
 
     def _walk_all(self) -> None:
-        """Touch every record; in a child process, see ``disk_check``."""
-        environment = lmdb.open(str(self._folder), readonly=True, lock=False, max_dbs=8)
-        names: list[bytes] = []
-        with environment.begin() as transaction:
-            names += [bytes(name) for name, _about in transaction.cursor()]
-        for name in names:
-            database = environment.open_db(name, create=False)
-            with environment.begin(db=database) as transaction:
-                for place, stored in transaction.cursor():
-                    len(place) + len(stored)
+        for _name, portion in self._rows():
+            sum(len(place) + len(stored) for place, stored in portion)
+
+    def _copy_all(self) -> None:
+        size = max(self._limit, 2 * self._data.stat().st_size)
+        with lmdb.open(
+            str(self._copy),
+            subdir=False,
+            lock=False,
+            map_size=size,
+            max_dbs=8,
+            sync=False,
+            mode=0o600,
+        ) as environment:
+            for name, portion in self._rows():
+                database = environment.open_db(name)
+                with environment.begin(db=database, write=True) as transaction:
+                    _consumed, added = transaction.cursor().putmulti(portion, append=True)
+                    if added < len(portion):
+                        # A key that damage has changed is out of order.
+                        for place, stored in portion:
+                            transaction.put(place, stored)
+            environment.sync(True)
 
     def _open(self) -> lmdb.Environment:
-        data = self._folder / "data.mdb"
-        written_bytes = data.stat().st_size if data.exists() else 0
+        written_bytes = self._data.stat().st_size if self._data.exists() else 0
         power = self._kind == "power"
         return lmdb.open(
             str(self._folder),
@@ -143,12 +189,7 @@ class Environment:
             )
 
     def _write_mark(self, state: str) -> None:
-        temporary = self._mark.with_suffix(".tmp")
-        with temporary.open("w") as file:
-            file.write(f"{state} {_boot_id()}")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._mark)
+        write_durably(self._mark, f"{state} {boot_id()}".encode())
 
     def _count(self) -> None:
         with self._env.begin() as transaction:
@@ -230,11 +271,3 @@ class Environment:
         self._env.sync(True)
         self._env.close()
         self._write_mark("clean")
-
-
-def _boot_id() -> str:
-    """Tells one start of the machine from the next; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

@@ -7,7 +7,6 @@ one. Without a data directory records live in memory: the node then returns as a
 
 from __future__ import annotations
 
-import os
 import re
 import time
 import zlib
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import final
 
 from nodecore.disk_faults import UNDISTURBED, DiskVerdict
+from nodecore.runtime.durable_files import write_durably
 
 _MAGIC = b"RDS1"
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -23,17 +23,6 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 
 class CorruptRecord(Exception):  # noqa: N818 - the name says what it is
     """A record on disk fails its checksum; the message names the file."""
-
-
-def boot_id() -> str:
-    """Tells one start of the machine from the next.
-
-    Where the system does not say, no two calls agree: a start that can't be recognised is a new one.
-    """
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return os.urandom(16).hex()
 
 
 @final
@@ -80,27 +69,15 @@ class RecordStore:
         verdict = self.on_write()
         if verdict.error:
             raise OSError(verdict.error, verdict.text)
-        self._replace(self._folder, name, payload)
+        write_durably(self._folder / f"{name}.record", _encode(payload))
         if verdict.delay_s:
             time.sleep(verdict.delay_s)
         self.saves += 1
         self.save_s += time.monotonic() - started_s
 
-    @staticmethod
-    def _replace(state: Path, name: str, payload: bytes) -> None:
-        body = _MAGIC + zlib.crc32(payload).to_bytes(4, "big") + payload
-        temporary = state / f"{name}.tmp"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(state / f"{name}.record")
-        folder = os.open(state, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+
+def _encode(payload: bytes) -> bytes:
+    return _MAGIC + zlib.crc32(payload).to_bytes(4, "big") + payload
 
 
 def _decode(path: Path) -> bytes:

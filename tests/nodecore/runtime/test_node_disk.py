@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +163,82 @@ def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
     assert len(disk.walk(Area.CACHE, None, 1_000)) == 200
     assert disk.notices == []
     disk.close()
+
+
+def test_an_unclean_end_leaves_a_new_file_with_the_same_rows(tmp_path: Path) -> None:
+    _die(tmp_path)
+    folder = tmp_path / "records" / "process"
+    before = (folder / "data.mdb").stat()
+    disk = NodeDisk(str(tmp_path), MIB)
+    after = (folder / "data.mdb").stat()
+    assert after.st_ino != before.st_ino
+    assert after.st_size < before.st_size
+    assert len(disk.walk(Area.CACHE, None, 1_000)) == 200
+    disk.close()
+
+
+def test_records_that_cannot_be_copied_are_used_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _die(tmp_path)
+
+    def full(_self: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(disk_store.Environment, "_copy_all", full)
+    disk = NodeDisk(str(tmp_path), MIB)
+    assert len(disk.walk(Area.CACHE, None, 1_000)) == 200
+    assert "room" in disk.notices[0]
+    disk.close()
+
+
+class Overwrites:
+    """Opens one damaged file after the other and overwrites all that was in it.
+
+    As with flips that are only read: a child process does it, and notes how far it came.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder = folder
+        self.count = count
+        self.notes = folder / "notes"
+        self.notes.write_text("")
+        good = folder / "good"
+        (good / "records").mkdir(parents=True)
+        # Short transactions that replace each other leave lists of free pages behind.
+        assert survives(self._fill)
+
+    def _fill(self) -> None:
+        disk = NodeDisk(str(self.folder / "good"), MIB)
+        for number in range(600):
+            write(disk, records=((CACHE, b"%d" % (number % 300), b"v" * 200),))
+        os._exit(0)
+
+    def done(self) -> int:
+        return len(self.notes.read_text().splitlines())
+
+    def run(self) -> None:
+        for number in range(self.done(), self.count):
+            copy = self.folder / "copy"
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(self.folder / "good", copy)
+            file = copy / "records" / "process" / "data.mdb"
+            data = bytearray(file.read_bytes())
+            rng = random.Random(number)
+            for _flip in range(12):
+                data[rng.randrange(2 * 4096, len(data))] ^= rng.randrange(1, 256)
+            file.write_bytes(data)
+            disk = NodeDisk(str(copy), MIB)
+            for key in range(300):
+                write(disk, records=((CACHE, b"%d" % key, b"w" * 200),))
+            with self.notes.open("a") as notes:
+                notes.write("written\n")
+
+
+def test_a_damaged_file_never_fails_or_kills_who_writes(tmp_path: Path) -> None:
+    overwrites = Overwrites(tmp_path, 25)
+    assert survives(overwrites.run), f"damaged file number {overwrites.done()}"
+    assert overwrites.done() == 25
 
 
 def test_unflushed_records_are_set_aside_when_the_machine_went_down(tmp_path: Path) -> None:
