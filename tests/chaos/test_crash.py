@@ -200,12 +200,20 @@ def test_a_damaged_file_is_set_aside_or_its_records_are_unknown(process: Process
         file.write_bytes(data)
         process.start()
         client = process.client()
-        found = client.mget(keys)
+        pipeline = client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.get(key)
+        found = pipeline.execute(raise_on_error=False)
         client.close()
-        assert all(
-            value in (None, value_of(keys[number], number)) for number, value in enumerate(found)
-        )
-        served.append(sum(value is not None for value in found))
+        whole = 0
+        for number, value in enumerate(found):
+            if isinstance(value, redis.ResponseError):
+                # Whether a key is missing can't be said while its slot is known to lack something.
+                assert str(value).startswith("NOREPLICAS")
+            elif value is not None:
+                assert value == value_of(keys[number], number)
+                whole += 1
+        served.append(whole)
     assert max(served) > 1_900
 
 
