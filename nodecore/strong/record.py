@@ -98,8 +98,9 @@ def was_applied(record: Record | None, ballot: Ballot) -> bool | None:
     found = [history[at : at + _ITEM_BYTES] for at in range(0, len(history), _ITEM_BYTES)]
     if item in found:
         return True
-    # Counters are stored with the high byte first, so bytes compare as numbers do.
-    forgotten = len(found) == HISTORY_MAX and found[0][:8] > item[:8]
+    # Counters are stored with the high byte first, so bytes compare as numbers do. Two proposers may
+    # use one counter, and tags have no order: a round beside the oldest one may have been pushed out.
+    forgotten = len(found) == HISTORY_MAX and found[0][:8] >= item[:8]
     return None if forgotten else False
 
 

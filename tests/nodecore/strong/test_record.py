@@ -85,3 +85,11 @@ def test_a_history_that_has_forgotten_says_so() -> None:
     assert was_applied(record, ballots[-1]) is True
     later = ballot_above(ballots[-1], 0, 1, N1)
     assert was_applied(record, later) is False
+
+
+def test_a_rival_of_the_oldest_round_that_is_remembered_may_have_been_pushed_out() -> None:
+    ballots = rounds(HISTORY_MAX)
+    before = Ballot(ballots[0].counter, "n0")
+    record = record_of([before, *ballots])
+    assert was_applied(record, ballots[0]) is True
+    assert was_applied(record, before) is None
