@@ -7,7 +7,7 @@ same without proposing. What copies follow from a policy is the rooms' (``fillin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -16,7 +16,13 @@ from nodecore.doors.session import OnOutcome
 from nodecore.errors import Code
 from nodecore.ids import Now
 from nodecore.placement.drafting import Refused, need_stable
-from nodecore.placement.keyspace_edits import covering, differences, edited, effects
+from nodecore.placement.keyspace_edits import (
+    covering,
+    differences,
+    edited,
+    effects,
+    finished,
+)
 from nodecore.placement.policies import propose_keyspace, propose_keyspace_removal
 from nodecore.placement.topology import Keyspace, Topology
 from nodecore.requests import Done, Failed, Outcome
@@ -56,7 +62,7 @@ def keyspace_set(
         return Failed(Code.BAD_REQUEST, "; ".join(problems))
 
     def draft(document: Topology) -> Topology:
-        return propose_keyspace(document, edited(document, pattern, settings)[0])
+        return propose_keyspace(document, edited(document, pattern, settings)[0], node.node_id)
 
     return _Edit(node, pattern, draft, on_outcome).begin(bool(arguments.get("preview")), now)
 
@@ -77,10 +83,12 @@ def keyspace_delete(
 def keyspace_progress(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
     """Epoch that this node has adopted, and slots that it has still to copy or to give up."""
     changes = node.topology_changes
+    # Copies of strong keys become fewer once those that stay have all: until the joint document ends.
+    fewer = sum(keyspace.n_next > 0 for keyspace in node.topology.keyspaces)
     return Done(
         {
             "epoch": int(node.epoch()),
-            "slots_left": changes.filling.left,
+            "slots_left": max(changes.filling.left, node.strong.learning.left, fewer),
             "surplus_left": changes.surplus.left,
         }
     )
@@ -133,11 +141,9 @@ class _Edit:
         self._on_outcome(outcome, now)
 
     def _compare(self, before: Topology, after: Topology) -> dict[str, object]:
-        old, new = _own(before, self._pattern), _own(after, self._pattern)
-        past, now = (
-            covering(before.keyspaces, self._pattern),
-            covering(after.keyspaces, self._pattern),
-        )
+        wanted = finished(after.keyspaces)
+        old, new = _own(before.keyspaces, self._pattern), _own(wanted, self._pattern)
+        past, now = covering(before.keyspaces, self._pattern), covering(wanted, self._pattern)
         return {
             "pattern": self._pattern,
             "before": None if old is None else shown(old),
@@ -147,8 +153,8 @@ class _Edit:
         }
 
 
-def _own(topology: Topology, pattern: str) -> Keyspace | None:
-    return next((k for k in topology.keyspaces if k.pattern == pattern), None)
+def _own(keyspaces: Sequence[Keyspace], pattern: str) -> Keyspace | None:
+    return next((k for k in keyspaces if k.pattern == pattern), None)
 
 
 _NOT_READY: Final = Failed(Code.NOT_READY, "this node knows no topology yet", 0.5)

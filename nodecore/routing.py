@@ -46,7 +46,8 @@ class Route:
         self.keyspace = keyspace
         self.owners = owners[: keyspace.n]
         """Owners that serve reads, first owner first."""
-        following = None if owners_next is None else owners_next[: keyspace.n]
+        copies_next = keyspace.n_next or keyspace.n
+        following = None if owners_next is None else owners_next[:copies_next]
         same = following is None or sorted(following) == sorted(self.owners)
         self.owners_next = None if same else following
         """In a joint epoch the owners to be, when they differ."""

@@ -87,7 +87,8 @@ async def change(
     Raises:
         NodeRefused: the edit is wrong, or the cluster can't decide.
         OutcomeUnknown: it may have been decided.
-        ConsoleError: decided, and not adopted by every live member within ``timeout_s``.
+        ConsoleError: decided, and not adopted by every live member within ``timeout_s``; or taken
+            back, because an owner that must copy has failed.
     """
     targets = _targets(name, address)
     done: dict[str, object] = {}
@@ -107,6 +108,7 @@ async def change(
                 told = text
             if not followed.settled:
                 await trio.sleep(POLL_S)
+        await _check_kept(targets, done)
     if scope.cancelled_caught:
         hint = f"ringdeck keyspace list --name {name}"
         if not done:
@@ -117,6 +119,20 @@ async def change(
             hint=hint,
         )
     return done, followed
+
+
+async def _check_kept(targets: Sequence[str], done: Mapping[str, object]) -> None:
+    """Copies of strong keys become fewer in a change of the owners, and that may be cancelled."""
+    wanted = done.get("after")
+    if not isinstance(wanted, dict):
+        return
+    found = _table(await call_first(targets, "keyspace.list", timeout_s=ASK_TIMEOUT_S))
+    listed = found["keyspaces"]
+    assert isinstance(listed, list)
+    for entry in listed:
+        if entry["pattern"] == wanted["pattern"] and entry["n"] != wanted["n"]:
+            text = f"{wanted['pattern']} keeps n {entry['n']}: the change has been taken back"
+            raise ConsoleError(text, hint="ringdeck cluster history says why")
 
 
 async def _propose(

@@ -145,6 +145,7 @@ class KeyspaceReply(msgspec.Struct):
     write_through: bool
     eviction: str
     w_past: int
+    n_next: int = 0
 
 
 class KeyspacesReply(msgspec.Struct):

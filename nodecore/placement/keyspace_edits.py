@@ -67,7 +67,7 @@ def edited(
     if taken.get("mode") == "strong" and present.mode != "strong" and "durability" not in taken:
         # Strong copies must outlive a process; whoever wants more says so.
         taken["durability"] = "process" if present.durability == "memory" else present.durability
-    keyspace = replace(present, pattern=pattern, w_past=0, **taken)
+    keyspace = replace(present, pattern=pattern, w_past=0, n_next=0, **taken)
     problems += keyspace_problems(keyspace)
     if keyspace.ttl_ms > TTL_MS_MAX:
         problems.append(f"keyspace {pattern[:80]!r}: ttl_ms {keyspace.ttl_ms}: at most ten years")
@@ -137,6 +137,29 @@ def raised_positions(before: Sequence[Keyspace], after: Sequence[Keyspace]) -> l
         for position in range(covering(before, pattern).n, covering(after, pattern).n):
             raised[position] = True
     return raised
+
+
+def lowered(
+    before: Sequence[Keyspace], after: Sequence[Keyspace], pattern: str
+) -> tuple[Keyspace, ...]:
+    """``after`` while copies of strong keys become fewer: N stands until those that stay have all.
+
+    Majorities of the owners of today and of those that stay need not overlap once N has fallen twice,
+    and a copy that goes may be one of the two that hold a write. So this is a change of the owners
+    like any other: majorities of both, and copies, before the others give theirs up.
+    """
+    past = covering(before, pattern).n
+    return tuple(replace(k, n=past, n_next=k.n) if k.pattern == pattern else k for k in after)
+
+
+def finished(keyspaces: Sequence[Keyspace]) -> tuple[Keyspace, ...]:
+    """The keyspaces when the change that they wait for is finished."""
+    return tuple(replace(k, n=k.n_next, n_next=0) if k.n_next else k for k in keyspaces)
+
+
+def taken_back(keyspaces: Sequence[Keyspace]) -> tuple[Keyspace, ...]:
+    """The keyspaces when the change that they wait for is cancelled."""
+    return tuple(replace(k, n_next=0) if k.n_next else k for k in keyspaces)
 
 
 def _copies(count: int) -> str:

@@ -27,6 +27,7 @@ from nodecore.placement.drafting import (
     need_stable,
     successor,
 )
+from nodecore.placement.keyspace_edits import finished, taken_back
 from nodecore.placement.member_states import (
     propose_full_member,
     propose_learner,
@@ -241,6 +242,7 @@ def propose_stable(topology: Topology) -> Topology:
             topology,
             epoch=Epoch(topology.epoch + 1),
             members=with_voters(change.members_next),
+            keyspaces=finished(topology.keyspaces),
             ring=change.ring_next or topology.ring,
             assignment=change.assignment_next,
             change=None,
@@ -267,6 +269,7 @@ def propose_cancel(topology: Topology, why: str) -> Topology:
         replace(
             topology,
             epoch=Epoch(topology.epoch + 1),
+            keyspaces=taken_back(topology.keyspaces),
             change=None,
             reason=f"{change.kind} of {change.node_id} cancelled: {why}"[:1000],
         )

@@ -22,6 +22,7 @@ from typing import Final
 from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId
 from nodecore.placement.drafting import Refused, checked, even_assignment
+from nodecore.placement.keyspace_edits import taken_back
 from nodecore.placement.rules import problems
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import NOBODY, Topology
@@ -110,6 +111,7 @@ def propose_recovery(topology: Topology, survivors: Collection[NodeId]) -> Topol
         epoch=Epoch(topology.epoch + RECOVERY_EPOCHS),
         generation=topology.generation + 1,
         members=members,
+        keyspaces=taken_back(topology.keyspaces),
         change=None,
         proposal=None,
         proposer=NOBODY,

@@ -62,7 +62,10 @@ def problems(topology: Topology) -> list[str]:
     copies = max((keyspace.n for keyspace in topology.keyspaces), default=1)
     found += _assignment_problems(topology.ring, topology.assignment, topology.members, copies)
     if topology.change is not None:
-        found += _change_problems(topology, topology.change, copies)
+        following = max((k.n_next or k.n for k in topology.keyspaces), default=1)
+        found += _change_problems(topology, topology.change, following)
+    elif any(keyspace.n_next for keyspace in topology.keyspaces):
+        found.append("keyspaces: copies become fewer in joint documents only")
     return found + _steering_problems(topology)
 
 
@@ -155,6 +158,9 @@ def keyspace_problems(keyspace: Keyspace) -> list[str]:
     ):
         if value not in allowed:
             found.append(f"{name}: {label} {value[:80]!r}: one of {', '.join(allowed)}")
+    fewer = keyspace.n_next
+    if fewer and not (keyspace.mode == "strong" and 1 <= fewer < keyspace.n):
+        found.append(f"{name}: n_next {fewer}: below n {keyspace.n}, and of strong keys")
     if keyspace.mode == "strong" and keyspace.durability == "memory":
         found.append(f"{name}: strong keys need durability process or power")
     return found

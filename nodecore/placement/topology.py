@@ -68,6 +68,8 @@ class Keyspace:
     eviction: str = ""
     w_past: int = 0
     """Copies that writes under earlier policies are sure to have, when fewer than W; 0: W as well."""
+    n_next: int = 0
+    """In a joint document: N of strong keys once the change is finished, when it falls; 0: N as well."""
 
 
 @dataclass(frozen=True, slots=True)

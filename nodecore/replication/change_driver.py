@@ -93,7 +93,7 @@ class ChangeDriver:
         previous = self._topology
         self._topology = topology
         self._reports.clear()
-        self._copies = copies_to_make(slot_map)
+        self._copies = copies_to_make(slot_map, topology.keyspaces)
         if topology.change is not None and (previous is None or previous.change is None):
             self._begun_wall_ms = now.wall_ms
 

@@ -15,7 +15,7 @@ Sources: design of joint epochs after RAMBO and Cassandra's CEP-21 progress barr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from nodecore.ids import NodeId
@@ -81,15 +81,19 @@ def _judge(
     return Need(sources, min(needed, len(sources)), moves=bool(complete) or not mine)
 
 
-def copies_to_make(slot_map: SlotMap) -> dict[NodeId, int]:
-    """Slots that each node must copy before a joint document may end, ordered by first slot."""
+def copies_to_make(slot_map: SlotMap, keyspaces: Sequence[Keyspace] = ()) -> dict[NodeId, int]:
+    """Slots that each node must copy before a joint document may end, ordered by first slot.
+
+    Where a keyspace asks for fewer copies, those that stay must copy what they have missed.
+    """
     counts: dict[NodeId, int] = {}
     if slot_map.owners_next is None:
         return counts
+    staying = max((keyspace.n_next for keyspace in keyspaces), default=0)
     pairs = Counter(zip(slot_map.owners, slot_map.owners_next, strict=True))
     for (owners, following), slots in pairs.items():
         shrinks = len(following) < len(owners)
-        for node in following:
-            if shrinks or node not in owners:
+        for place, node in enumerate(following):
+            if shrinks or node not in owners or place < staying:
                 counts[node] = counts.get(node, 0) + slots
     return counts

@@ -28,6 +28,8 @@ class Copies(NamedTuple):
     before: int | None
     """At the document before; 0: not known, None: the keyspace is new."""
     now: int
+    then: int
+    """When the change under way is finished."""
 
 
 class Duty(NamedTuple):
@@ -68,7 +70,7 @@ def copies_of(before: Topology | None, now: Topology) -> tuple[Copies, ...]:
     for keyspace in now.keyspaces:
         if keyspace.mode == "strong":
             was = 0 if before is None else _copies_before(before, keyspace.pattern)
-            found[Copies(was, keyspace.n)] = None
+            found[Copies(was, keyspace.n, keyspace.n_next or keyspace.n)] = None
     return tuple(found)
 
 
@@ -113,7 +115,7 @@ def _judge(
     kept = staged = True
     needs: dict[tuple[Owners, int], None] = {}
     for pair in copies:
-        owners, following = owners_now[: pair.now], next_now[: pair.now]
+        owners, following = owners_now[: pair.now], next_now[: pair.then]
         was = pair.before is None or node in owners_before[: pair.before]
         was_to_be = pair.before is not None and node in next_before[: pair.before]
         mine, to_be_mine = node in owners, node in following

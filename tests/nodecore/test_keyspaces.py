@@ -188,6 +188,41 @@ def test_an_owner_that_was_away_while_n_was_raised_copies_before_it_answers() ->
     assert done(pump.admin("n3", "keyspace.progress"))["slots_left"] == 0
 
 
+def test_strong_keys_lose_copies_and_no_value_however_fast_n_falls() -> None:
+    """What a first owner missed is held by two others, of which one is let go each time."""
+    pump = Pump(4, down_grace_s=1000.0)
+    keys = tuple(b"strong:%d" % number for number in range(40))
+    pump.cut_off("n1")
+    pump.run(8.0)
+    for key in keys:
+        assert isinstance(pump.submit("n2", Write((key,), (key,))), Done)
+    pump.heal()
+    pump.run(6.0)
+    for copies in (2, 1):
+        outcome = pump.admin("n2", "keyspace.set", pattern="strong:*", n=copies, w=1)
+        found = done(outcome)
+        assert {"setting": "n", "from": copies + 1, "to": copies} in found["changes"]
+        pump.run(1.0)
+        asked = [done(pump.admin(name, "keyspace.progress")) for name in pump.nodes]
+        assert all(answer["slots_left"] == 0 for answer in asked)
+        after = policy(pump, "strong:*")
+        assert after is not None
+        assert (after["n"], after["n_next"]) == (copies, 0)
+    for key in keys:
+        assert entry_of(pump, key).value == key
+
+
+def test_a_dead_owner_keeps_strong_copies_from_becoming_fewer() -> None:
+    pump = Pump(4, down_grace_s=1000.0)
+    pump.cut_off("n1")
+    pump.run(8.0)
+    done(pump.admin("n2", "keyspace.set", pattern="strong:*", n=2, w=2))
+    pump.run(2.0)
+    after = policy(pump, "strong:*", "n2")
+    assert after is not None
+    assert (after["n"], after["n_next"]) == (3, 0)
+
+
 def test_the_default_expiry_goes_to_writes_that_name_none() -> None:
     pump = Pump(3)
     done(pump.admin("n1", "keyspace.set", pattern="t:*", ttl_ms=TTL_MS))

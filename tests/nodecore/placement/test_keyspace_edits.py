@@ -24,6 +24,7 @@ from tests.nodecore.replication.change_fakes import member
 
 DEFAULT = Keyspace()
 STRONG = Keyspace("strong:*", mode="strong", durability="process")
+N1 = NodeId("n1")
 
 
 def cluster(*keyspaces: Keyspace) -> Topology:
@@ -83,9 +84,9 @@ def test_a_raised_w_remembers_that_older_writes_have_fewer_copies(
 
 
 def test_keys_bring_their_few_copies_along_when_their_policy_is_made_or_deleted() -> None:
-    topology = propose_keyspace(cluster(Keyspace(w=1), STRONG), Keyspace("a:*", w=3))
+    topology = propose_keyspace(cluster(Keyspace(w=1), STRONG), Keyspace("a:*", w=3), N1)
     assert covering(topology.keyspaces, "a:*").w_past == 1
-    topology = propose_keyspace(cluster(), Keyspace("a:*", w=1))
+    topology = propose_keyspace(cluster(), Keyspace("a:*", w=1), N1)
     assert covering(topology.keyspaces, "a:*").w_past == 0
     topology = propose_keyspace_removal(topology, "a:*")
     assert covering(topology.keyspaces, "*") == Keyspace(w_past=1)

@@ -131,7 +131,7 @@ def test_one_change_at_a_time() -> None:
         lambda: propose_leave(joint, N2, N1),
         lambda: propose_remove(joint, N2, N1),
         lambda: propose_rebalance(joint, N1, weights={N1: 2.0}),
-        lambda: propose_keyspace(joint, Keyspace("a*")),
+        lambda: propose_keyspace(joint, Keyspace("a*"), N1),
         lambda: propose_keyspace_removal(joint, "strong:*"),
     ]
     for attempt in attempts:
@@ -158,11 +158,12 @@ def test_one_change_at_a_time() -> None:
         (lambda t: propose_rebalance(t, N1), Code.BAD_REQUEST),
         (lambda t: propose_rebalance(t, N1, weights={NodeId("x"): 1.0}), Code.UNKNOWN_NODE),
         (lambda t: propose_rebalance(t, N1, weights={N1: 0.0}), Code.BAD_REQUEST),
-        (lambda t: propose_keyspace(t, Keyspace("a*", n=3, w=4)), Code.BAD_REQUEST),
-        (lambda t: propose_keyspace(t, Keyspace("a*b*")), Code.BAD_REQUEST),
-        (lambda t: propose_keyspace(t, Keyspace("strong:*")), Code.BAD_REQUEST),
-        (lambda t: propose_keyspace(t, replace(STRONG, pattern="strong:*", n=5)), Code.BAD_REQUEST),
-        (lambda t: propose_keyspace(t, Keyspace("a*", mode="strong")), Code.BAD_REQUEST),
+        (lambda t: propose_keyspace(t, Keyspace("a*", n=3, w=4), N1), Code.BAD_REQUEST),
+        (lambda t: propose_keyspace(t, Keyspace("a*b*"), N1), Code.BAD_REQUEST),
+        (lambda t: propose_keyspace(t, Keyspace("strong:*"), N1), Code.BAD_REQUEST),
+        (lambda t: propose_keyspace(t, replace(STRONG, pattern="strong:*", n=5), N1), Code.BAD_REQUEST),
+        (lambda t: propose_keyspace_removal(narrow_strong(t), "strong:a:*"), Code.BAD_REQUEST),
+        (lambda t: propose_keyspace(t, Keyspace("a*", mode="strong"), N1), Code.BAD_REQUEST),
         (lambda t: propose_keyspace_removal(t, "*"), Code.BAD_REQUEST),
         (lambda t: propose_keyspace_removal(t, "nope*"), Code.BAD_REQUEST),
         (lambda t: propose_learner(topology(1), N1), Code.REFUSED),
@@ -185,14 +186,42 @@ def test_cluster_is_not_larger_than_the_limit() -> None:
 @pytest.mark.parametrize("placement", ["ring", "even"])
 def test_keyspaces_come_change_and_go(placement: str) -> None:
     document = topology(5, placement=placement)
-    wide = propose_keyspace(document, Keyspace("wide:*", n=4))
+    wide = propose_keyspace(document, Keyspace("wide:*", n=4), N1)
     assert step_problems(document, wide) == []
     assert [k.pattern for k in wide.keyspaces] == ["*", "strong:*", "wide:*"]
     gone = propose_keyspace_removal(wide, "wide:*")
     assert step_problems(wide, gone) == []
     assert gone.keyspaces == document.keyspaces
-    four = propose_keyspace(document, replace(STRONG, pattern="strong:*", n=4, w=3))
+    four = propose_keyspace(document, replace(STRONG, pattern="strong:*", n=4, w=3), N1)
     assert step_problems(document, four) == []
+
+
+@pytest.mark.parametrize("placement", ["ring", "even"])
+@pytest.mark.parametrize("pattern", ["strong:*", "strong:a:*"])
+def test_strong_keys_lose_copies_through_a_joint_document(placement: str, pattern: str) -> None:
+    document = topology(5, placement=placement)
+    document = propose_keyspace(document, Keyspace(n=1, w=1), N1)
+    joint = propose_keyspace(document, replace(STRONG, pattern=pattern, n=1, w=1), N2)
+    assert step_problems(document, joint) == []
+    assert joint.change is not None
+    assert (joint.change.kind, joint.change.coordinator) == ("rebalance", N2)
+    (fewer,) = [k for k in joint.keyspaces if k.pattern == pattern]
+    assert (fewer.n, fewer.n_next) == (3, 1)
+    stable, back = propose_stable(joint), propose_cancel(joint, "why")
+    for following, copies in ((stable, 1), (back, 3)):
+        assert step_problems(joint, following) == []
+        (settled,) = [k for k in following.keyspaces if k.pattern == pattern]
+        assert (settled.n, settled.n_next) == (copies, 0)
+    assert problems(propose_recovery(joint, [N1])) == []
+    assert problems(replace(stable, keyspaces=joint.keyspaces)) != []
+
+
+def narrow_strong(document: Topology) -> Topology:
+    """Keys of a narrower pattern have more copies than those of the one that would inherit them."""
+    wide = replace(STRONG, pattern="strong:a:*", n=3)
+    document = propose_keyspace(document, wide, N1)
+    joint = propose_keyspace(document, replace(STRONG, pattern="strong:*", n=2), N1)
+    return propose_stable(joint)
 
 
 def test_flush_never_goes_back() -> None:

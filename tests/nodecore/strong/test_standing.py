@@ -12,7 +12,7 @@ from nodecore.strong.standing import Copies, Duty, copies_of
 from nodecore.strong.standing import _judge as judge
 
 A, B, C, D, E = (NodeId(name) for name in "abcde")
-THREE = (Copies(3, 3),)
+THREE = (Copies(3, 3, 3),)
 
 
 def duty(
@@ -56,20 +56,20 @@ def test_strangers_have_nothing_to_do() -> None:
 
 
 def test_more_copies_make_a_new_owner_that_learns_from_the_old_ones() -> None:
-    found = duty(D, ((A, B, C, D), ()), ((A, B, C, D), ()), (Copies(3, 4),))
+    found = duty(D, ((A, B, C, D), ()), ((A, B, C, D), ()), (Copies(3, 4, 4),))
     assert found.owns
     assert not found.survives(same_change=False)
     assert found.needs == (((A, B, C), 2),)
 
 
 def test_a_new_keyspace_has_nothing_to_be_learned() -> None:
-    found = duty(A, ((A, B, C), ()), ((A, B, C), ()), (Copies(None, 3),))
+    found = duty(A, ((A, B, C), ()), ((A, B, C), ()), (Copies(None, 3, 3),))
     assert found.is_first
     assert found.survives(same_change=False)
 
 
 def test_the_first_document_of_a_life_proves_nothing() -> None:
-    found = duty(A, ((), ()), ((A, B, C), ()), (Copies(0, 3),))
+    found = duty(A, ((), ()), ((A, B, C), ()), (Copies(0, 3, 3),))
     assert not found.survives(same_change=False)
     assert found.needs == (((B, C), 2),)
 
@@ -77,10 +77,10 @@ def test_the_first_document_of_a_life_proves_nothing() -> None:
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ([Keyspace(), Keyspace("s:*", mode="strong", n=5)], (Copies(5, 3),)),
-        ([Keyspace(), Keyspace("s:a:*", mode="strong")], (Copies(None, 3),)),
-        ([Keyspace(), Keyspace("*", mode="strong", n=1)], (Copies(1, 3),)),
-        ([Keyspace()], (Copies(None, 3),)),
+        ([Keyspace(), Keyspace("s:*", mode="strong", n=5)], (Copies(5, 3, 3),)),
+        ([Keyspace(), Keyspace("s:a:*", mode="strong")], (Copies(None, 3, 3),)),
+        ([Keyspace(), Keyspace("*", mode="strong", n=1)], (Copies(1, 3, 3),)),
+        ([Keyspace()], (Copies(None, 3, 3),)),
     ],
 )
 def test_copies_before_are_those_of_the_keyspace_that_held_the_keys(
@@ -90,4 +90,4 @@ def test_copies_before_are_those_of_the_keyspace_that_held_the_keys(
     now = replace(old, keyspaces=(Keyspace(), Keyspace("s:*", mode="strong")))
     if len({k.pattern for k in before}) == len(before):
         assert copies_of(old, now) == expected
-    assert copies_of(None, now) == (Copies(0, 3),)
+    assert copies_of(None, now) == (Copies(0, 3, 3),)
