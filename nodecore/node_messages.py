@@ -54,7 +54,7 @@ def on_data(node: Node, peer: NodeId, stream: int, message: Message, now: Now) -
         case StrongAsk():
             node.strong.on_ask(peer, stream, message, now)
         case PeerApply(cause=cause) if cause == COPY_CAUSE:
-            node.send(peer, Lane.DATA, stream, node.strong.on_copies(message, now))
+            _acknowledge(node, peer, stream, partial(node.strong.on_copies, message, now), now)
         case PeerApply():
             _acknowledge(node, peer, stream, partial(replica.on_apply, message, now), now)
         case Drop():

@@ -122,7 +122,11 @@ def effects(past: Keyspace, now: Keyspace) -> list[str]:
         found.append(f"misses go on asking {asked} owners: older writes may have fewer copies")
     if past.ttl_ms != now.ttl_ms:
         found.append("the default time to live applies to later writes, not to keys that exist")
-    if past.durability != now.durability:
+    if past.durability != now.durability and now.mode == "strong":
+        found.append(
+            "the most careful durability of the strong keyspaces applies to all strong keys"
+        )
+    elif past.durability != now.durability:
         found.append("the durability applies to later writes")
     weaker = now.w + now.r <= now.n and past.w + past.r > past.n
     if now.mode == "eventual" and weaker:

@@ -34,8 +34,7 @@ from nodecore.runtime.persistence import CorruptRecord, RecordStore
 from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.tiered import make_store
-from nodecore.strong.lives import BOOT_RECORD
-from nodecore.strong.lives import RECORD as LIVES_RECORD
+from nodecore.strong.lives import BOOT_RECORD, LOST_RECORD
 from nodecore.table import make_table
 from transport.codec import unpack_plain
 
@@ -84,9 +83,8 @@ def run_node(config: NodeConfig, secret: bytes | None, log: logging.Logger) -> i
     persisted = {name: unpack_plain(payload) for name, payload in records.load().items()}
     persisted[BOOT_RECORD] = boot_id()
     disk = NodeDisk(config.data_dir, config.disk_bytes_max) if config.data_dir else None
-    if disk is not None and disk.notices:
-        # Registers may have gone with what was set aside: the node learns before it votes.
-        persisted.pop(LIVES_RECORD, None)
+    if disk is not None:
+        persisted[LOST_RECORD] = disk.set_aside
     try:
         rng = random.Random(int.from_bytes(os.urandom(16), "big"))
         table = make_table(config.table)

@@ -53,7 +53,9 @@ class Environment:
     ) -> None:
         self._folder = folder
         self._limit = limit
-        self._kind = kind
+        self.kind: str = kind
+        self.set_aside = False
+        """What it held could not be used: it begins empty."""
         self._mark = folder / "life"
         self._data = folder / "data.mdb"
         self._copy = folder / "copy.mdb"
@@ -81,7 +83,7 @@ class Environment:
             state, boot = "unknown", ""
         if state == "clean":
             return
-        if self._kind == "process" and boot != boot_id():
+        if self.kind == "process" and boot != boot_id():
             reason = "the machine went down while they were open, and they had not been flushed"
             self._set_aside(reason, notices)
         elif not survives(self._walk_all):
@@ -90,16 +92,17 @@ class Environment:
             replace_durably(self._copy, self._data)
         else:
             notices.append(
-                f"{self._kind} records of this node could not be copied after an unclean end (is there "
+                f"{self.kind} records of this node could not be copied after an unclean end (is there "
                 f"room for {self._data.stat().st_size >> 20} MiB beside {self._data}?): used as they are"
             )
 
     def _set_aside(self, reason: str, notices: list[str]) -> None:
-        aside = self._folder.with_name(f"{self._kind}.damaged")
+        self.set_aside = True
+        aside = self._folder.with_name(f"{self.kind}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         self._folder.replace(aside)
         self._folder.mkdir()
-        notices.append(f"{self._kind} records of this node are set aside: {reason} ({aside})")
+        notices.append(f"{self.kind} records of this node are set aside: {reason} ({aside})")
 
     def _rows(self) -> Iterator[tuple[bytes, list[tuple[bytes, bytes]]]]:
         """Every row of every database, in portions; for a child process, see ``disk_check``.
@@ -148,7 +151,7 @@ class Environment:
 
     def _open(self) -> lmdb.Environment:
         written_bytes = self._data.stat().st_size if self._data.exists() else 0
-        power = self._kind == "power"
+        power = self.kind == "power"
         return lmdb.open(
             str(self._folder),
             map_size=max(self._limit, 2 * written_bytes),

@@ -62,6 +62,8 @@ class NodeDisk:
             limit = 2 * bytes_max + MAP_SPARE_BYTES
             self._process = Environment(folder / "process", limit, "process", self.notices)
             self._power = Environment(folder / "power", limit, "power", self.notices)
+            self.set_aside = [e.kind for e in (self._process, self._power) if e.set_aside]
+            """Kinds of environments that begin empty because what they held can't be used."""
             self._serial = max(self._process.serial, self._power.serial)
             self._writer = Writer(self._power)
         except ACCIDENTS as error:

@@ -50,6 +50,9 @@ class SimDisk:
         self.unreadable = 0.0
         """Share of the reads of records that fail."""
         self.saves = 0
+        self.boots = 0
+        """Starts of the machine."""
+        self._lost: list[str] = []
 
     def get(self, area: Area, key: bytes) -> bytes | None:
         """See ``DiskStore``."""
@@ -126,6 +129,13 @@ class SimDisk:
         """As ``kill``, and what was never flushed is gone."""
         self.kill()
         self._kept = dict(self._medium)
+        self.boots += 1
+        self._lost = ["process"]
+
+    def take_lost(self) -> list[str]:
+        """Durabilities whose records have gone since this was asked last."""
+        lost, self._lost = self._lost, []
+        return lost
 
     def damage(self, area: Area) -> bytes | None:
         """Flip a bit in a record; its key, None when there is none."""

@@ -24,6 +24,7 @@ from nodecore.simulation.world import Event, World
 from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.tiered import make_store
+from nodecore.strong.lives import BOOT_RECORD, LOST_RECORD
 from nodecore.table import make_table
 from transport.codec import unpack_plain
 from transport.messages import Lane, Message
@@ -96,6 +97,8 @@ class SimProcess:
         """
         assert not self.running, self.node_id
         persisted = {name: unpack_plain(body) for name, body in self.disk.load().items()}
+        persisted[BOOT_RECORD] = str(self.disk.boots)
+        persisted[LOST_RECORD] = self.disk.take_lost()
         self.lives += 1
         rng = self._world.rng(f"node:{self.node_id}:{self.lives}")
         table = make_table(self.config.table)

@@ -3,8 +3,13 @@
 A small record names the slots, the document that they were judged at, and the life that began the
 registers; the registers name that life too. The record is believed only if both agree (the same
 disk), the document is the one in force, and nothing written can have been lost: the machine has been up
-ever since, or the last life ended in order, or every record was flushed before it counted. Whoever
+ever since, or the last life ended in order, or every register was flushed before it counted. Whoever
 does not believe its record learns from others, see ``learning``.
+
+A slot is voted on for all of its keys or for none. So all registers are flushed as soon as one strong
+keyspace promises to survive a loss of power (see :func:`durability_of`). When that comes to be promised,
+the registers that there are, and the life they name, are written once more; only then does the record
+say so, because what was written before is gone with the power.
 """
 
 from __future__ import annotations
@@ -25,6 +30,10 @@ if TYPE_CHECKING:
 RECORD: Final = "strong"
 BOOT_RECORD: Final = "boot"
 """Which life of the operating system this is, as the process found it; never written by the node."""
+LOST_RECORD: Final = "lost"
+"""Durabilities (lists of ``process``, ``power``) whose records did not outlive the last life, as the
+process found it; never written by the node."""
+REWRITTEN_PER_TICK_MAX: Final = 1_000
 
 
 class _Kept(NamedTuple):
@@ -33,6 +42,7 @@ class _Kept(NamedTuple):
     life: int
     boot: str
     closed: bool
+    flushed: bool
 
 
 @final
@@ -47,17 +57,25 @@ class Lives:
 
     def __init__(self, node: Node, registers: Registers, persisted: Mapping[str, object]) -> None:
         self._node = node
+        self._registers = registers
         self._boot = persisted.get(BOOT_RECORD, "")
+        lost = persisted.get(LOST_RECORD)
+        self._lost: list[object] = lost if isinstance(lost, list) else []
         self._kept = _parse(persisted.get(RECORD))
         self._last: object = None
-        self._life = self._begin(registers, node.now)
+        self._states = b""
+        self._flushing: list[bytes] | None = None
+        """Keys whose registers are still to be written once more; None: nothing is being flushed."""
+        self._life = self._begin(node.now)
+        self._flushed = self._kept is not None and self._kept.flushed
+        """Every register, and the marker, outlives a loss of power."""
 
-    def _begin(self, registers: Registers, now: Now) -> int:
+    def _begin(self, now: Now) -> int:
         """Read what was kept; the number of the life that began the registers."""
-        node, kept = self._node, self._kept
+        node, kept, registers = self._node, self._kept, self._registers
         try:
             marker = node.disk.store.get(Area.STRONG, MARKER)
-            if kept is not None and marker == pack_plain(kept.life):
+            if kept is not None and marker == pack_plain(kept.life) and self._survived(kept):
                 registers.restore(now)
                 return kept.life
             registers.discard(now)
@@ -66,35 +84,71 @@ class Lives:
             node.emit(Emit("strong.unreadable", str(error), Severity.ERROR))
         self._kept = None
         life = int(node.incarnation)
-        node.disk.put(Area.STRONG, MARKER, pack_plain(life), Durability.PROCESS, None, now)
+        self._mark(life, Durability.PROCESS, now)
         return life
+
+    def _survived(self, kept: _Kept) -> bool:
+        """Whether the records that the registers were in are those of the last life."""
+        return "power" not in self._lost and (kept.flushed or "process" not in self._lost)
+
+    def _mark(self, life: int, durability: Durability, now: Now) -> None:
+        self._node.disk.put(Area.STRONG, MARKER, pack_plain(life), durability, None, now)
 
     def believed(self, topology: Topology) -> bytes | None:
         """The states of the slots, if what was kept is all that this node ever promised."""
         kept = self._kept
         if kept is None or kept.epoch != topology.epoch:
             return None
-        strong = [k.durability for k in topology.keyspaces if k.mode == "strong"]
-        if "memory" in strong:
+        if any(k.durability == "memory" for k in topology.keyspaces if k.mode == "strong"):
             return None
         same = kept.closed or kept.boot == self._boot
-        flushed = all(durability == "power" for durability in strong)
-        return kept.states if same or flushed else None
+        return kept.states if same or kept.flushed else None
+
+    def on_topology(self, topology: Topology) -> None:
+        """A newer document is in force, and what follows is written as it says."""
+        if durability_of(topology) is not Durability.POWER:
+            self._flushed, self._flushing = False, None
+        elif not self._flushed and self._flushing is None:
+            self._flushing = list(dict(self._registers.keys()))
+
+    def tick(self, now: Now) -> None:
+        """Flush some of what was written before that was promised."""
+        keys = self._flushing
+        if keys is None or self._flushed:
+            return
+        self._registers.rewrite(keys[-REWRITTEN_PER_TICK_MAX:], now)
+        del keys[-REWRITTEN_PER_TICK_MAX:]
+        if not keys:
+            self._mark(self._life, Durability.POWER, now)
+            # What was written in earlier ticks is flushed before.
+            self._node.disk.when_synced(lambda _now: self._on_flushed(keys), now)
+
+    def _on_flushed(self, keys: list[bytes]) -> None:
+        if self._flushing is keys:
+            self._flushed, self._flushing = True, None
+            self.keep(self._states, closed=False)
 
     def keep(self, states: bytes, *, closed: bool) -> None:
         """Write down what holds now; ``closed``: the process ends in order."""
+        self._states = states
         topology = self._node.chain.document
         if topology is None:
             return
-        plain = [int(topology.epoch), states, self._life, self._boot, closed]
+        plain = [int(topology.epoch), states, self._life, self._boot, closed, self._flushed]
         if plain != self._last:
             self._last = plain
             self._node.persist(RECORD, plain)
 
 
+def durability_of(topology: Topology) -> Durability:
+    """How every register is written: as the most careful of the strong keyspaces asks for."""
+    asked = [Durability[k.durability.upper()] for k in topology.keyspaces if k.mode == "strong"]
+    return max(asked, default=Durability.PROCESS)
+
+
 def _parse(plain: object) -> _Kept | None:
     match plain:
-        case [int(epoch), bytes(states), int(life), str(boot), bool(closed)]:
+        case [int(epoch), bytes(states), int(life), str(boot), bool(closed), bool(flushed)]:
             if len(states) == SLOTS_COUNT and not states.strip(b"\x00\x01\x02"):
-                return _Kept(epoch, states, life, boot, closed)
+                return _Kept(epoch, states, life, boot, closed, flushed)
     return None

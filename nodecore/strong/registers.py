@@ -2,7 +2,7 @@
 
 All registers are held in memory and counted against the store's memory limit; nothing is evicted,
 because a replica that forgets one key alone has forgotten a promise. What changes is handed to the
-disk before any answer leaves, with the durability of the key's keyspace; a restart reads it back.
+disk before any answer leaves, with the durability of the strong keyspaces; a restart reads it back.
 A slot's *floor* is the highest ballot among tombstones that were collected there: nothing at or below
 it is granted any more, so that a message that was long under way can't bring back what was deleted.
 
@@ -12,19 +12,19 @@ It decides no vote: see ``replica``.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, NamedTuple, final
 
-import xxhash
-
 from nodecore.consensus.acceptor import AcceptorState
-from nodecore.consensus.ballot import COUNTER_MAX, NO_BALLOT, Ballot
+from nodecore.consensus.ballot import COUNTER_MAX, NO_BALLOT
 from nodecore.ids import SLOTS_COUNT, Now
 from nodecore.storage.disk import Area, Durability, OnDurable
 from nodecore.storage.expiry import BYTES_PER_KEY, ExpiryWheel
 from nodecore.storage.paging import HASH_BITS, hash_of
 from nodecore.strong.ports import StrongDisk, StrongStore
-from nodecore.strong.record import MalformedRecord, Record, record_from_plain
+from nodecore.strong.record import MalformedRecord, Record
+from nodecore.strong.register_format import pack_state, record_of, seal, unpack_state, unseal
 from transport.codec import pack_plain, unpack_plain
 from transport.errors import TransportError
 
@@ -35,7 +35,6 @@ MARKER: Final = b"m"
 """Name of the record that tells which life began the registers, see ``lives``."""
 _REGISTER: Final = b"r"
 _FLOOR: Final = b"f"
-_SEAL_BYTES: Final = 8
 
 
 class Copy(NamedTuple):
@@ -57,7 +56,6 @@ class Registers:
         store: its memory limit counts what is held here.
         disk: where changes go.
         slot_of: of a key.
-        durability: of a key's keyspace.
     """
 
     def __init__(
@@ -65,12 +63,12 @@ class Registers:
         store: StrongStore,
         disk: StrongDisk,
         slot_of: Callable[[bytes], int],
-        durability: Callable[[bytes], Durability],
     ) -> None:
         self._store = store
         self._disk = disk
         self._slot_of = slot_of
-        self._durability = durability
+        self.durability = Durability.PROCESS
+        """Of what is written from now on."""
         self._slots: dict[int, dict[bytes, AcceptorState]] = {}
         self._live: dict[int, int] = {}
         self._order: tuple[int, list[bytes]] = (-1, [])
@@ -81,6 +79,8 @@ class Registers:
         self.bytes_used = 0
         self.live_total = 0
         self.flushed_epoch = 0
+        self._unflushed: dict[bytes, list[list[OnDurable]]] = {}
+        """Keys of which states are on their way to the medium; for each state who waits for it."""
         self.damaged: dict[int, None] = {}
         """Slots of which a record could not be read."""
 
@@ -94,7 +94,7 @@ class Registers:
     def record(self, key: bytes, slot: int) -> Record | None:
         """The accepted value."""
         state = self.get(key, slot)
-        return None if state is None else _record_of(state)
+        return None if state is None else record_of(state)
 
     def floor(self, slot: int) -> int:
         """Ballots with counters up to this are refused."""
@@ -110,14 +110,51 @@ class Registers:
     ) -> None:
         """Store a state; ``on_durable`` runs once an answer may leave."""
         self._place(key, slot, state, now)
+        self._write(key, slot, state, now)
+        if on_durable is not None:
+            self.when_durable(key, on_durable, now)
+
+    def _write(self, key: bytes, slot: int, state: AcceptorState, now: Now) -> None:
+        landed: OnDurable | None = None
+        if self.durability is Durability.POWER:
+            waiters: list[OnDurable] = []
+            self._unflushed.setdefault(key, []).append(waiters)
+            landed = partial(self._on_landed, key, waiters)
         name = _REGISTER + slot.to_bytes(2, "big") + key
         sealed = seal(name, pack_state(state))
-        self._disk.put(Area.STRONG, name, sealed, self._durability(key), on_durable, now)
+        self._disk.put(Area.STRONG, name, sealed, self.durability, landed, now)
+
+    def when_durable(self, key: bytes, on_durable: OnDurable, now: Now) -> None:
+        """Call back once what is held of a key is as durable as was promised.
+
+        Nothing of it may be told before: a loss of power would take it back.
+        """
+        unflushed = self._unflushed.get(key)
+        if unflushed is None:
+            on_durable(now)
+        else:
+            unflushed[-1].append(on_durable)
+
+    def _on_landed(self, key: bytes, waiters: list[OnDurable], now: Now) -> None:
+        unflushed = self._unflushed[key]
+        unflushed[:] = [others for others in unflushed if others is not waiters]
+        if not unflushed:
+            del self._unflushed[key]
+        for on_durable in waiters:
+            on_durable(now)
+
+    def rewrite(self, keys: Iterable[bytes], now: Now) -> None:
+        """Write registers again, with the durability of today; those that are gone are passed over."""
+        for key in keys:
+            slot = self._slot_of(key)
+            state = self.get(key, slot)
+            if state is not None:
+                self._write(key, slot, state, now)
 
     def _place(self, key: bytes, slot: int, state: AcceptorState, now: Now) -> None:
         registers = self._slots.setdefault(slot, {})
         before = registers.get(key)
-        growth = _size(key, _record_of(state)) - self._size_of(key, slot)
+        growth = _size(key, record_of(state)) - self._size_of(key, slot)
         was, live = before is not None and self._alive(before), self._alive(state)
         registers[key] = state
         if before is None:
@@ -125,7 +162,7 @@ class Registers:
         self._count(slot, growth, live - was)
         if live:
             self.idle.pop(key, None)
-            record = _record_of(state)
+            record = record_of(state)
             if record is not None and record.expires_ms:
                 self.wheel.add(key, record.expires_ms)
         elif before is None or was or before.accepted_ballot != state.accepted_ballot:
@@ -148,7 +185,10 @@ class Registers:
         self._disk.put(Area.STRONG, name, None, Durability.PROCESS, None, now)
 
     def raise_floor(self, slot: int, counter: int, now: Now) -> None:
-        """From now on nothing up to this counter is granted in the slot."""
+        """From now on nothing up to this counter is granted in the slot.
+
+        A loss of power may take it back, and takes along what was under way on the links of this node.
+        """
         if counter > self.floor(slot):
             self.floors[slot] = counter
             name = _FLOOR + slot.to_bytes(2, "big")
@@ -311,21 +351,16 @@ class Registers:
             self._live[slot] = self._live.get(slot, 0) + live
 
     def _alive(self, state: AcceptorState) -> bool:
-        record = _record_of(state)
+        record = record_of(state)
         return record is not None and not record.dead and not record.flushed(self.flushed_epoch)
 
     def _size_of(self, key: bytes, slot: int) -> int:
         state = self.get(key, slot)
-        return 0 if state is None else _size(key, _record_of(state))
+        return 0 if state is None else _size(key, record_of(state))
 
     def _expiry_of(self, key: bytes) -> int:
         record = self.record(key, self._slot_of(key))
         return 0 if record is None or record.dead else record.expires_ms
-
-
-def _record_of(state: AcceptorState) -> Record | None:
-    accepted = state.accepted
-    return accepted if isinstance(accepted, Record) else None
 
 
 def _size(key: bytes, record: Record | None) -> int:
@@ -333,46 +368,3 @@ def _size(key: bytes, record: Record | None) -> int:
         return REGISTER_BYTES + len(key)
     wheel_bytes = BYTES_PER_KEY if record.expires_ms else 0
     return REGISTER_BYTES + len(key) + len(record.value) + wheel_bytes
-
-
-def seal(name: bytes, packed: bytes) -> bytes:
-    """For the disk: a checksum over a record and the name that it is kept under, then the record."""
-    return xxhash.xxh3_64_digest(name + packed) + packed
-
-
-def unseal(name: bytes, sealed: bytes) -> bytes:
-    """What :func:`seal` took.
-
-    Raises:
-        MalformedRecord: the record, or its name, is not what was written.
-    """
-    packed = sealed[_SEAL_BYTES:]
-    if sealed[:_SEAL_BYTES] != xxhash.xxh3_64_digest(name + packed):
-        raise MalformedRecord("the checksum is wrong")
-    return packed
-
-
-def pack_state(state: AcceptorState) -> bytes:
-    """For the disk and for copies: a checksum, then plain data."""
-    record = _record_of(state)
-    plain = None if record is None else record.to_plain()
-    body = pack_plain([*state.promised, *state.accepted_ballot, plain])
-    return xxhash.xxh3_64_digest(body) + body
-
-
-def unpack_state(packed: bytes) -> AcceptorState:
-    """Parse what :func:`pack_state` gave.
-
-    Raises:
-        MalformedRecord: the checksum or the shape is wrong.
-        TransportError: the bytes are no plain data.
-    """
-    if xxhash.xxh3_64_digest(packed[8:]) != packed[:8]:
-        raise MalformedRecord("the checksum is wrong")
-    match unpack_plain(packed[8:]):
-        case [int(counter), str(name), int(accepted), str(accepted_name), plain]:
-            promised, ballot = Ballot(counter, name), Ballot(accepted, accepted_name)
-            if NO_BALLOT <= ballot <= promised and counter <= COUNTER_MAX:
-                record = None if ballot == NO_BALLOT else record_from_plain(plain)
-                return AcceptorState(promised, ballot, record)
-    raise MalformedRecord("not an acceptor's state")

@@ -22,7 +22,8 @@ from nodecore.limits import KEY_BYTES_MAX
 from nodecore.strong.ballots import INDEX_BITS
 from nodecore.strong.ports import ANSWER_BYTES_MAX, ROWS_MAX
 from nodecore.strong.record import MalformedRecord, Record, record_from_plain
-from nodecore.strong.registers import Registers, unpack_state
+from nodecore.strong.register_format import unpack_state
+from nodecore.strong.registers import Registers
 from transport.errors import TransportError
 
 GRANTED: Final = 0
@@ -132,6 +133,7 @@ class StrongReplica:
             return Told(int(Code.NOT_READY))
         state = self._registers.get(row.key, slot)
         if row.kind is Kind.LOOK:
+            self._registers.when_durable(row.key, answer.wait(), now)
             return _told(GRANTED, state or AcceptorState())
         if row.kind is Kind.COLLECT:
             return self._collect(row, slot, state, now)
@@ -175,6 +177,9 @@ class StrongReplica:
         reply, changed = acceptor.accept(row.ballot, record)
         if changed is not None:
             self._registers.put(row.key, slot, changed, now, answer.wait())
+        elif reply.granted:
+            # Repeated while the first one is still on its way to the medium.
+            self._registers.when_durable(row.key, answer.wait(), now)
         return _told(GRANTED if reply.granted else OUTRANKED, acceptor.state)
 
     def _collect(self, row: Row, slot: int, state: AcceptorState | None, now: Now) -> Told:

@@ -21,7 +21,6 @@ from nodecore.replication.change_ports import ChangePorts, SlotEntry
 from nodecore.replication.streaming import Order, Sent, SlotStreams
 from nodecore.requests import Failed, Unknown
 from nodecore.routing import Routing
-from nodecore.storage.disk import Durability
 from nodecore.strong.collection import Collection
 from nodecore.strong.founding import FOUNDER, Founding
 from nodecore.strong.learning import (
@@ -32,7 +31,7 @@ from nodecore.strong.learning import (
     LearningPorts,
     slots_of_fetch,
 )
-from nodecore.strong.lives import Lives
+from nodecore.strong.lives import Lives, durability_of
 from nodecore.strong.operations import Operation, bury
 from nodecore.strong.ports import StrongPorts
 from nodecore.strong.registers import Registers
@@ -80,7 +79,7 @@ class StrongRoom:
         self._routing: Routing | None = None
         self._settling: dict[bytes, None] = {}
         slot_of = node.table.slot_of
-        self.registers = Registers(node.store, node.disk, slot_of, self._durability)
+        self.registers = Registers(node.store, node.disk, slot_of)
         self.learning = Learning(
             LearningPorts(
                 self._id,
@@ -134,6 +133,8 @@ class StrongRoom:
         if topology.flushed_epoch > self.registers.flushed_epoch:
             self.registers.on_flush(topology.flushed_epoch)
         states = self._lives.believed(topology) if first and not fresh else None
+        self.registers.durability = durability_of(topology)
+        self._lives.on_topology(topology)
         trusted = states is not None
         if states is not None:
             self.learning.restore(states)
@@ -165,11 +166,6 @@ class StrongRoom:
             return False
         route = self._routing.route(key, slot)
         return route.keyspace.mode == "strong" and self._id in route.targets
-
-    def _durability(self, key: bytes) -> Durability:
-        assert self._routing is not None
-        slot = self._node.table.slot_of(key)
-        return Durability[self._routing.route(key, slot).keyspace.durability.upper()]
 
     def _on_founding(self, is_new: bool, now: Now) -> None:
         if is_new:
@@ -282,6 +278,7 @@ class StrongRoom:
         for slot, key in self.learning.stuck():
             self._settle(slot, key, now)
         self.collection.tick(now)
+        self._lives.tick(now)
 
     def on_unreachable(self, peer: NodeId, now: Now) -> None:
         """The link to this peer broke."""

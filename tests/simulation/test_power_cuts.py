@@ -136,6 +136,45 @@ def test_all_nodes_are_killed_at_once_and_no_acknowledged_write_is_lost(seed: in
     assert len(load.acknowledged) > 5
 
 
+@pytest.mark.parametrize("pattern", ["strong:*", "strong:careful:*"])
+def test_strong_keys_outlive_power_once_that_is_promised(pattern: str) -> None:
+    """Those that were there before it was promised, and those of others, too; nobody has to learn."""
+    made = cluster(3, durability="memory")
+
+    def votes() -> bool:
+        return all(process.node.strong.settled for process in made.running_members)
+
+    made.wait(votes, 30.0, "everybody votes")
+    keys = tuple(b"strong:%d" % number for number in range(30))
+    done = write_each(made, keys[:15])
+    set_ = made.admin("n1", "keyspace.set", {"pattern": pattern, "durability": "power"})
+    made.run(2.0)
+    assert isinstance(set_[0], Done)
+    done += write_each(made, keys[15:])
+    assert done == [True] * len(keys)
+    made.cut_power()
+    come_back(made)
+    assert votes()
+    assert read_all(made, "n2", keys) == list(keys)
+
+
+def test_strong_keys_are_not_believed_after_a_cut_that_they_did_not_promise_to_survive() -> None:
+    made = cluster(4, durability="memory")
+    made.run(5.0)
+    assert write_each(made, (b"strong:k",)) == [True]
+    made.cut_power()
+    come_back(made)
+    assert all(process.node.strong.learning.lacking for process in made.running_members)
+
+
+def write_each(made: SimCluster, keys: tuple[bytes, ...]) -> list[bool]:
+    outcomes: list[Outcome] = []
+    for key in keys:
+        made.submit("n1", Write((key,), (key,)), outcomes.append)
+    made.wait(lambda: len(outcomes) == len(keys), 10.0, "every write ends")
+    return [isinstance(outcome, Done) for outcome in outcomes]
+
+
 def test_a_write_of_durability_power_waits_for_its_disks() -> None:
     made = cluster(1, durability="power")
     for process in made.processes.values():

@@ -161,7 +161,7 @@ def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
     _die(tmp_path)
     disk = NodeDisk(str(tmp_path), MIB)
     assert len(disk.walk(Area.CACHE, None, 1_000)) == 200
-    assert disk.notices == []
+    assert (disk.notices, disk.set_aside) == ([], [])
     disk.close()
 
 
@@ -247,6 +247,7 @@ def test_unflushed_records_are_set_aside_when_the_machine_went_down(tmp_path: Pa
     disk = NodeDisk(str(tmp_path), MIB)
     assert disk.walk(Area.CACHE, None, 5) == []
     assert "machine went down" in disk.notices[0]
+    assert disk.set_aside == ["process"]
     disk.close()
 
 

@@ -62,7 +62,9 @@ class Acceptors:
 
     def _registers(self) -> Registers:
         slot_of = self.store.table.slot_of
-        return Registers(self.store, self.writes, slot_of, lambda _key: self.durability)
+        registers = Registers(self.store, self.writes, slot_of)
+        registers.durability = self.durability
+        return registers
 
     def slot(self, key: bytes) -> int:
         return self.store.table.slot_of(key)

@@ -12,7 +12,7 @@ from nodecore.replication.changes import Stored
 from nodecore.storage.disk import Area, Durability
 from nodecore.strong.ballots import ballot_above, version_of
 from nodecore.strong.record import Record, following
-from nodecore.strong.registers import unpack_state
+from nodecore.strong.register_format import unpack_state
 from nodecore.table.interface import Kind
 from tests.nodecore.strong.fakes import NOW, Acceptors
 

@@ -8,9 +8,10 @@ from nodecore.consensus.ballot import COUNTER_MAX, NO_BALLOT, Ballot
 from nodecore.errors import Code
 from nodecore.ids import NodeId
 from nodecore.replication.changes import Stored
+from nodecore.storage.disk import Durability
 from nodecore.strong.ballots import ballot_above, version_of
 from nodecore.strong.record import Record, following
-from nodecore.strong.registers import pack_state
+from nodecore.strong.register_format import pack_state
 from nodecore.strong.replica import (
     GRANTED,
     OUTRANKED,
@@ -67,6 +68,20 @@ def test_prepare_then_accept_then_a_higher_prepare_tells_the_value() -> None:
     assert acceptor.one(Kind.ACCEPT, B1, record(B1)) == Told(GRANTED, B1, B1)
     assert acceptor.one(Kind.PREPARE, B2) == Told(GRANTED, B2, B1, record(B1))
     assert acceptor.one(Kind.PREPARE, B3, list(B1)) == Told(GRANTED, B3, B1), "known already"
+
+
+@pytest.mark.parametrize("again", [Kind.LOOK, Kind.ACCEPT])
+def test_what_a_loss_of_power_would_take_back_is_told_to_nobody(again: Kind) -> None:
+    acceptor = Acceptor()
+    acceptor.node.registers.durability = Durability.POWER
+    told: list[list[Told]] = []
+    ballot = NO_BALLOT if again is Kind.LOOK else B1
+    for row in (Row(Kind.ACCEPT, KEY, B1, record(B1)), Row(again, KEY, ballot, record(B1))):
+        acceptor.replica.handle([row], lambda answer, _now: told.append(answer), NOW)
+    assert told == []
+    acceptor.node.write_down()
+    assert told == [[Told(GRANTED, B1, B1)]] * 2
+    assert acceptor.one(Kind.LOOK, NO_BALLOT) == Told(GRANTED, B1, B1)
 
 
 def test_lower_ballots_are_refused_and_told_what_stands_in_the_way() -> None:
