@@ -19,11 +19,14 @@ from typing import Any
 
 import redis
 
+from console.runtime.ports import HTTP_OFFSET, NATIVE_OFFSET, is_free
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND_TIMEOUT_S = 90.0
 FIRST_PORTS = {"gw0": 20_000, "gw1": 25_600}
 PORTS_OF_A_WORKER = 4_300
 """Bases of a worker; the last door of a cluster is 1,180 ports above its base."""
+NODES_USUAL = 8
 POLL_S = 0.05
 
 
@@ -32,15 +35,27 @@ def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGDECK_")}
     if "RINGDECK_TABLE" in os.environ:
         kept["RINGDECK_TABLE"] = os.environ["RINGDECK_TABLE"]
-    # Below the ephemeral range. Workers of one run keep apart; several runs at once hardly meet.
-    first = FIRST_PORTS.get(kept.get("PYTEST_XDIST_WORKER", ""), 20_000)
-    base = random.SystemRandom().randrange(first, first + PORTS_OF_A_WORKER, 50)
     own = {
         "RINGDECK_HOME": str(home),
-        "RINGDECK_PORT_BASE": str(base),
+        "RINGDECK_PORT_BASE": str(port_base(kept.get("PYTEST_XDIST_WORKER", ""))),
         "XDG_CONFIG_HOME": str(home / ".config"),
     }
     return {**kept, **own}
+
+
+def port_base(worker: str) -> int:
+    """A base whose ports nobody listens on now: clusters that tests share live beside those of one test.
+
+    Below the ephemeral range; the workers of a run keep apart.
+    """
+    first = FIRST_PORTS.get(worker, 20_000)
+    bases = list(range(first, first + PORTS_OF_A_WORKER, 50))
+    random.SystemRandom().shuffle(bases)
+    doors = (0, NATIVE_OFFSET, HTTP_OFFSET)
+    for base in bases:
+        if all(is_free(base + door + node) for door in doors for node in range(NODES_USUAL)):
+            return base
+    raise AssertionError(f"no free ports from {first} on")
 
 
 @dataclass(frozen=True)

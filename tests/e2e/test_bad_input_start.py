@@ -23,6 +23,8 @@ NODE_TIMEOUT_S = 30.0
 def listeners(ports: list[int], stack: ExitStack) -> None:
     for port in ports:
         sock = stack.enter_context(socket.socket())
+        # Clusters of earlier tests may have left connections of this port in TIME_WAIT.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", port))
         sock.listen()
 
