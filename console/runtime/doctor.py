@@ -29,10 +29,11 @@ LIBRARIES: Final = (
     "trio",
     "typer",
     "xxhash",
+    "zstandard",
 )
 PYTHON_MIN: Final = (3, 11)
-FILES_SPARE: Final = 256
-"""Beside the connections: listeners, links to peers, logs."""
+FILES_WANTED: Final = 2 * CONNECTIONS_MAX + 512
+"""Clients and links of a node, its files, and some; nodes raise their own bound as far as allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ def examine() -> list[Finding]:
     ]
     findings += [_library(name) for name in LIBRARIES]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = soft == resource.RLIM_INFINITY or soft >= CONNECTIONS_MAX + FILES_SPARE
-    findings.append(Finding("open files", f"{soft} (at most {hard})", enough))
+    enough = hard == resource.RLIM_INFINITY or hard >= FILES_WANTED
+    most = "no bound" if hard == resource.RLIM_INFINITY else f"at most {hard}"
+    findings.append(Finding("open files", f"{soft} ({most}, {FILES_WANTED} wanted)", enough))
     findings.append(_ports())
     folder = home()
     nearest = folder

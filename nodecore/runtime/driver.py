@@ -35,7 +35,7 @@ from nodecore.runtime.native_door import NATIVE_FULL, NativeDoor
 from nodecore.runtime.node_disk import NodeDisk
 from nodecore.runtime.peer_links import PeerLinks
 from nodecore.runtime.persistence import RecordStore
-from nodecore.runtime.process import read_process
+from nodecore.runtime.process import allow_connections, read_process
 from transport.runtime.poller import Poller
 
 _YIELD_S: Final = 0.005
@@ -98,6 +98,7 @@ class Driver:
         self._links_due_s = math.inf
         self._links_review_s = 0.0
         self._gate_reads = 0
+        self._connections_max = allow_connections()
         self.stop: Stop | None = None
         self.on_ready: Callable[[], None] | None = None
         """Called once, when the node has become a full member."""
@@ -110,6 +111,9 @@ class Driver:
         Raises:
             OSError: an address is in use or can't be bound; the text names it.
         """
+        bound = self._connections_max
+        if bound < CONNECTIONS_MAX:
+            self._log.warning("open files are limited: at most %d connections a door", bound)
         self._listen_native(native)
         if resp:
             door = RespDoor(
@@ -118,14 +122,14 @@ class Driver:
                 password=self.identity.secret or b"",
                 version=__version__,
             )
-            self._listen_clients(resp, door.connect, lambda: _RESP_FULL)
+            self._listen_clients(resp, door.connect, lambda: _RESP_FULL, bound)
         if http:
             names = _host_names(self.node.config)
             self._listen_clients(
                 http,
                 lambda wake, _peer: HttpSession(self.node, wake, self._metrics, names),
                 lambda: _HTTP_FULL,
-                CONNECTIONS_MAX + CONNECTIONS_RESERVED,
+                bound + CONNECTIONS_RESERVED,
             )
 
     def _listen_native(self, address: str) -> None:
@@ -136,7 +140,7 @@ class Driver:
                 host,
                 port,
                 self.native.accept,
-                connections_max=CONNECTIONS_MAX,
+                connections_max=self._connections_max,
                 on_refuse=lambda: NATIVE_FULL,
             ),
         )
@@ -146,7 +150,7 @@ class Driver:
         address: str,
         connect: Connect,
         refusal: Callable[[], bytes],
-        connections_max: int = CONNECTIONS_MAX,
+        connections_max: int,
     ) -> None:
         host, port = _split(address)
         accept = self.clients.acceptor(connect, connections_max)

@@ -1,12 +1,22 @@
-"""What the operating system says about this process."""
+"""What the operating system says about this process, and allows it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from nodecore.limits import CONNECTIONS_MAX, CONNECTIONS_RESERVED
+
+FILES_SPARE: Final = 256
+"""Descriptors beside accepted connections: own links to peers, records, log, the disk tier."""
+FILES_WANTED: Final = 2 * CONNECTIONS_MAX + CONNECTIONS_RESERVED + FILES_SPARE
+"""The client doors and the native door are bounded apart."""
+CONNECTIONS_MIN: Final = 16
+"""Let in even where next to nothing is allowed: operators must get through."""
 
 
 class ProcessFigures(NamedTuple):
@@ -30,3 +40,21 @@ def read_process() -> ProcessFigures:
     except (OSError, IndexError, ValueError):
         rss_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return ProcessFigures(os.getpid(), rss_bytes, cpu_s)
+
+
+def allow_connections() -> int:
+    """Ask for the descriptors that full doors need, and say how many connections each may have.
+
+    A process that has run out of descriptors can't write its records and would have to stop, so the
+    doors are bounded below what is allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Some systems cap it below what they report as allowed: then the old bound stays.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= FILES_WANTED:
+        return CONNECTIONS_MAX
+    return max(CONNECTIONS_MIN, (soft - FILES_SPARE - CONNECTIONS_RESERVED) // 2)
