@@ -104,6 +104,9 @@ async def stop(name: str, *, purge: bool, tell: Tell) -> list[str]:
         UsageError: no cluster of this name is known (not with ``purge``), or a console owns it.
     """
     state = StateDir(name)
+    if not purge and state.load() is None:
+        # Logs and data of a cluster that was stopped before stay where they are.
+        raise UsageError(f"no cluster {name!r} on this machine")
     with state.locked():
         try:
             record = state.load()
@@ -112,10 +115,9 @@ async def stop(name: str, *, purge: bool, tell: Tell) -> list[str]:
                 raise
             record = None
         if record is None:
-            state.purge()
             if purge:
-                return []
-            raise UsageError(f"no cluster {name!r} on this machine")
+                state.purge()
+            return []
         if record.owner_pid and state_of(record.owner_pid, record.owner_born) is not RunState.GONE:
             raise UsageError(
                 f"cluster {name!r} belongs to the console with pid {record.owner_pid}",

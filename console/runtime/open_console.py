@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from console.runtime.config_files import config_folder, read_preferences
 from console.runtime.launcher import StartOptions, running_nodes
 from console.runtime.live_source import LiveOptions, LiveSource
 from console.runtime.scenario_runner import ScenarioRunner
-from console.runtime.state_dir import StateDir, home
+from console.runtime.state_dir import StateDir, make_home
 from console.runtime.terminal import lasting_terminal
 from console.scenario_progress import Script
 
@@ -128,8 +129,7 @@ def _show(
     from console.app import ClusterConsole
     from console.settings import ScreenSettings
 
-    home().mkdir(parents=True, exist_ok=True)
-    seen = home() / ".seen"
+    seen = make_home() / ".seen"
     settings = ScreenSettings(
         title=options.name,
         theme=preferences.text("theme"),
@@ -144,7 +144,9 @@ def _show(
         hint=not seen.exists(),
         utc_offset_s=time.localtime().tm_gmtoff,
     )
-    seen.touch()
+    with contextlib.suppress(OSError):
+        # All that is at stake is that the first-start hint is shown again.
+        seen.touch()
     app = ClusterConsole(source, settings, script)
     with lasting_terminal():
         app.run(mouse=preferences.mouse)

@@ -15,14 +15,16 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, final
+from typing import IO, Final, final
 
 from console.cluster_record import ClusterRecord, decode_record, encode_record
 from console.errors import UsageError
 
 NAME: Final = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")
 LOCK_WAIT_S: Final = 10.0
+LOCK_POLL_S: Final = 0.05
 RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
+TAIL_BYTES_MAX: Final = 256 * 1024
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:
@@ -33,6 +35,30 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
     state = environment.get("XDG_STATE_HOME")
     base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local/state"
     return base / "ringdeck"
+
+
+def make_home() -> Path:
+    """The folder of all clusters, made when it is not there.
+
+    Raises:
+        UsageError: it can't be made.
+    """
+    folder = home()
+    _make_folder(folder)
+    return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unusable(folder, error) from None
+
+
+def _unusable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{path}: {error.strerror}", hint="set RINGDECK_HOME to a folder that you can write"
+    )
 
 
 @final
@@ -87,8 +113,16 @@ class StateDir:
         return decode_record(text, str(path))
 
     def save(self, record: ClusterRecord) -> None:
-        """Replace the record."""
-        write_atomically(self.folder / "cluster.json", encode_record(record))
+        """Replace the record.
+
+        Raises:
+            UsageError: it can't be written.
+        """
+        path = self.folder / "cluster.json"
+        try:
+            write_atomically(path, encode_record(record))
+        except OSError as error:
+            raise _unusable(path, error) from None
 
     def create(self) -> None:
         """Make the folder.
@@ -96,16 +130,17 @@ class StateDir:
         Raises:
             UsageError: it can't be made.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise UsageError(
-                f"{self.folder}: {error.strerror}", hint="set RINGDECK_HOME to a writable folder"
-            ) from None
+        _make_folder(self.folder)
 
     def purge(self) -> None:
-        """Remove the folder and all in it; harmless when absent."""
+        """Remove the folder and all in it, the lock too; harmless when absent. Under the lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock_path.unlink(missing_ok=True)
+
+    @property
+    def _lock_path(self) -> Path:
+        """Beside the folder, so that purging the folder does not free it before its time."""
+        return self.folder.parent / f".{self.name}.lock"
 
     @contextlib.contextmanager
     def locked(self, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
@@ -115,21 +150,32 @@ class StateDir:
             UsageError: another command held the lock for ``wait_s``.
         """
         self.create()
-        # The lock stands beside the folder, so that purging the folder does not free it.
-        path = self.folder.parent / f".{self.name}.lock"
-        with path.open("a") as file:
-            end = time.monotonic() + wait_s
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= end:
-                        raise UsageError(
-                            f"another command is changing cluster {self.name!r}; try again"
-                        ) from None
-                    time.sleep(0.05)
-            yield
+        end = time.monotonic() + wait_s
+        while True:
+            with self._open_lock() as file:
+                if try_lock(file, self._lock_path):
+                    yield
+                    return
+            if time.monotonic() >= end:
+                raise UsageError(f"another command is changing cluster {self.name!r}; try again")
+            time.sleep(LOCK_POLL_S)
+
+    def _open_lock(self) -> IO[str]:
+        try:
+            return self._lock_path.open("a")
+        except OSError as error:
+            raise _unusable(self._lock_path, error) from None
+
+
+def try_lock(file: IO[str], path: Path) -> bool:
+    """Lock an open file; False when another holds it, or it is no longer the one at ``path``:
+    whoever held it before has purged the cluster, and others may have made a new one.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def cluster_names(base: Path | None = None) -> list[str]:
@@ -149,13 +195,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def tail(path: Path, lines: int, bytes_max: int = 256 * 1024) -> list[str]:
-    """The last lines of a text file, oldest first; empty when it can't be read."""
+def tail(path: Path, lines: int, end: int | None = None) -> list[str]:
+    """The last lines of a text file, oldest first; empty when it can't be read. ``end``: of its first
+    so many bytes. At most TAIL_BYTES_MAX are read.
+    """
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - bytes_max))
-            text = file.read(bytes_max).decode("utf-8", "replace")
+            size = file.seek(0, os.SEEK_END) if end is None else end
+            start = max(0, size - TAIL_BYTES_MAX)
+            file.seek(start)
+            text = file.read(size - start).decode("utf-8", "replace")
     except OSError:
         return []
     return text.splitlines()[-lines:] if lines > 0 else []

@@ -8,7 +8,7 @@ import pytest
 
 from console.cluster_record import ClusterRecord, NodeRecord
 from console.errors import UsageError
-from console.runtime.state_dir import StateDir, cluster_names, home, tail
+from console.runtime.state_dir import StateDir, cluster_names, home, tail, try_lock
 
 
 def record() -> ClusterRecord:
@@ -54,6 +54,37 @@ def test_the_lock_excludes(tmp_path: Path) -> None:
                 pytest.fail("two holders")
     with StateDir("x", tmp_path).locked(wait_s=0):
         pass
+
+
+def test_purging_leaves_nothing_and_the_lock_still_excludes(tmp_path: Path) -> None:
+    state = StateDir("x", tmp_path)
+    with state.locked():
+        state.purge()
+        assert list(tmp_path.iterdir()) == []
+        with StateDir("x", tmp_path).locked(wait_s=0):
+            pass
+    with state.locked(wait_s=0):
+        with pytest.raises(UsageError, match="another command"):
+            with StateDir("x", tmp_path).locked(wait_s=0):
+                pytest.fail("two holders")
+
+
+def test_a_lock_whose_file_was_replaced_is_none(tmp_path: Path) -> None:
+    """Who waited for the lock of a cluster that was purged meanwhile must take the new one."""
+    path = tmp_path / ".x.lock"
+    with path.open("a") as old:
+        path.unlink()
+        assert not try_lock(old, path)
+        with path.open("a") as new:
+            assert not try_lock(old, path)
+            assert try_lock(new, path)
+
+
+def test_a_folder_that_can_not_be_made_is_named_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"file/x: Not a directory") as caught:
+        StateDir("x", tmp_path / "file").create()
+    assert "RINGDECK_HOME" in caught.value.hint
 
 
 def test_tail(tmp_path: Path) -> None:
