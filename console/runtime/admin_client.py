@@ -13,7 +13,13 @@ from typing import Final, final
 import msgspec
 import trio
 
-from console.errors import ClusterUnreachable, ConsoleError, NodeRefused, OutcomeUnknown
+from console.errors import (
+    ClusterUnreachable,
+    ConsoleError,
+    NodeRefused,
+    OutcomeUnknown,
+    UsageError,
+)
 from console.runtime.secret import HELD
 from nodecore.config_rules import split_address
 from nodecore.errors import Code
@@ -131,13 +137,14 @@ async def open_admin(
     """An operator's link to the native door of a node, with the secret of this process.
 
     Raises:
+        UsageError: ``address`` is none.
         ClusterUnreachable: nobody answers there.
         ConsoleError: it refused the link (wrong secret, version).
     """
     options = LinkOptions(Role.CONSOLE, secret=HELD.content)
     pair = split_address(address)
     if pair is None:
-        raise ConsoleError(f"{address!r} is not host:port")
+        raise UsageError(f"{address!r} is not host:port")
     try:
         async with open_link(address, options, connect_timeout_s=timeout_s) as link:
             yield AdminLink(link, address)

@@ -6,7 +6,9 @@ handshake, all within one deadline; then the link's tasks run as long as the blo
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,8 +55,17 @@ def _why(error: OSError) -> str:
     attempts: list[BaseException] = [error]
     if isinstance(error.__cause__, BaseExceptionGroup):
         attempts = list(error.__cause__.exceptions)
-    reasons = [str(getattr(entry, "strerror", None) or entry) for entry in attempts]
+    reasons = [_reason(entry) for entry in attempts]
     return ", ".join(dict.fromkeys(reasons)).lower()
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words: what trio adds names the address a second time."""
+    number = getattr(error, "errno", None)
+    # Failed look-ups of names have numbers of their own.
+    if number is None or isinstance(error, socket.gaierror):
+        return str(getattr(error, "strerror", None) or error)
+    return os.strerror(number)
 
 
 async def _connect(address: str, options: LinkOptions) -> trio.abc.Stream:
