@@ -49,7 +49,9 @@ class NodeRefused(ConsoleError):  # noqa: N818
 
 
 class StartFailed(ConsoleError):  # noqa: N818
-    """A process did not become ready; ``tail`` holds the last lines of its log."""
+    """A process did not become ready; ``tail`` holds the last lines of its log. One that could not
+    use its configuration makes that the exit code of the command too.
+    """
 
     def __init__(self, text: str, tail: str = "", *, hint: str = "") -> None:
         super().__init__(text, hint=hint)

@@ -99,7 +99,8 @@ def problems_of(config: NodeConfig) -> list[str]:
         value = getattr(config, name)
         # The comparison is written so that NaN fails it.
         if not low <= value <= high:
-            problems.append(f"{name}: {value:g} is outside {low:g}..{high:g}")
+            shown = _size if "bytes" in name else _number
+            problems.append(f"{name}: {shown(value)} is outside {shown(low)}..{shown(high)}")
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             problems.append(f"{name}: {getattr(config, name)!r} is none of {', '.join(choices)}")
@@ -117,6 +118,18 @@ def problems_of(config: NodeConfig) -> list[str]:
     if config.probe_timeout_s > config.probe_interval_s:
         problems.append("probe_timeout_s: must not exceed probe_interval_s")
     return problems
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _size(value: float) -> str:
+    """Bytes in the largest unit that gives a whole number, as settings accept it."""
+    for unit, bytes_ in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if value and value % bytes_ == 0:
+            return f"{value // bytes_:.0f}{unit}"
+    return _number(value)
 
 
 def _quorum_problems(config: NodeConfig) -> list[str]:

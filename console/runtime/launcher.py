@@ -23,6 +23,7 @@ import trio
 
 from console.cluster_record import ClusterRecord, NodeRecord, decode_record
 from console.errors import StartFailed, UsageError
+from console.exit_codes import ExitCode
 from console.runtime.ports import HOST, choose_ports, is_free, port_base
 from console.runtime.processes import RunState, look, python_environment, state_of
 from console.runtime.secret import HELD
@@ -39,6 +40,8 @@ STOP_DEADLINE_S: Final = 10.0
 POLL_S: Final = 0.03
 EXIT_POLLS_MAX: Final = 30
 START_TRIES: Final = 3
+CONFIGURATION_REFUSED: Final = "exit 2"
+"""How a node ends that can't use its settings."""
 LOG_LINES_SHOWN: Final = 12
 _BUSY: Final = "Address already in use"
 _PER_NODE: Final = (
@@ -142,7 +145,11 @@ def _resumes(options: StartOptions) -> bool:
 
 
 def _plan(state: StateDir, options: StartOptions, tell: Tell) -> ClusterRecord:
-    record = _resumed(state, options) if _resumes(options) else _fresh(state, options, tell)
+    if _resumes(options):
+        record = _resumed(state, options)
+        tell(f"resuming {', '.join(node.id for node in record.nodes)} from {options.data_dir}")
+    else:
+        record = _fresh(state, options, tell)
     born = look(options.owner_pid)[1] if options.owner_pid else ""
     record = replace(record, owner_pid=options.owner_pid, owner_born=born)
     bootstrap = [
@@ -276,7 +283,10 @@ async def wait_ready(
                     waiting.remove(node)
                 elif state_of(node.pid, node.born) is RunState.GONE:
                     how = await _how_it_ended(spawner, node.pid)
-                    raise _start_failed(state, node, f"{node.id} did not start: {how}")
+                    failed = _start_failed(state, node, f"{node.id} did not start: {how}")
+                    if how == CONFIGURATION_REFUSED:
+                        failed.exit_code = ExitCode.USAGE
+                    raise failed
             if waiting:
                 await trio.sleep(POLL_S)
     if waiting:
@@ -302,9 +312,10 @@ def _is_ready(state: StateDir, node: NodeRecord) -> bool:
 
 
 def _start_failed(state: StateDir, node: NodeRecord, text: str) -> StartFailed:
-    lines = tail(state.log_path(node.id), LOG_LINES_SHOWN)
-    lines += tail(state.output_path(node.id), LOG_LINES_SHOWN)
-    return StartFailed(text, "\n".join(lines), hint=f"the whole log: {state.log_path(node.id)}")
+    log, output = state.log_path(node.id), state.output_path(node.id)
+    lines = tail(log, LOG_LINES_SHOWN) + tail(output, LOG_LINES_SHOWN)
+    whole = log if log.exists() else output
+    return StartFailed(text, "\n".join(lines), hint=f"the whole log: {whole}")
 
 
 async def stop_nodes(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import StartFailed, UsageError
+from console.exit_codes import ExitCode
 from console.runtime import launcher
 from console.runtime.launcher import StartOptions, running_nodes, start_cluster, stop_nodes
 from console.runtime.processes import RunState, state_of
@@ -63,6 +64,8 @@ async def test_a_node_that_fails_shows_its_output_and_nothing_stays(state: State
     with pytest.raises(StartFailed, match="n2 did not start: exit 2") as caught:
         await start_cluster(state, StartOptions(nodes=2), spawner, print)
     assert "no luck" in caught.value.tail
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert str(state.output_path("n2")) in caught.value.hint
     assert state.load() is None
 
 
@@ -133,8 +136,9 @@ async def test_a_node_that_ends_again_is_still_to_be_healed(state: StateDir) -> 
     spawner = FakeNodeSpawner(["raise SystemExit(1)", HANG, READY])
     supervisor = Supervisor(state, record, spawner)
     await supervisor.kill(["n2"])
-    with pytest.raises(StartFailed, match="n2 did not start: exit 1"):
+    with pytest.raises(StartFailed, match="n2 did not start: exit 1") as caught:
         await supervisor.heal(wait_s=10)
+    assert caught.value.exit_code == ExitCode.FAILED
     assert supervisor.view("n2").node.fault == "kill"
     with pytest.raises(StartFailed, match="not ready within"):
         await supervisor.heal(wait_s=0.2)
