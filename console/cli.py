@@ -148,10 +148,12 @@ def node(  # noqa: PLR0913 - one parameter an option
         list[str] | None, typer.Option("--set", help="Any other setting.", metavar="KEY=VALUE")
     ] = None,
     validate: Annotated[bool, typer.Option("--validate", help="Only check the settings.")] = False,
+    json_: Json = False,
 ) -> None:
     """Run one node in the foreground, without a screen; it logs to standard error.
 
-    Settings come from the file, then RINGDECK_ variables, then flags: the last wins.
+    Settings come from the file, then RINGDECK_ variables, then flags: the last wins. The JSON object
+    tells where the node serves, once it does; with --validate, what is wrong.
     """
     typed = {
         "node_id": id_,
@@ -170,8 +172,7 @@ def node(  # noqa: PLR0913 - one parameter an option
             arguments += ["--set", f"{key}={value}"]
     for assignment in settings or []:
         arguments += ["--set", assignment]
-    if validate:
-        arguments.append("--validate")
+    arguments += ["--validate"] * validate + ["--json"] * json_
     from console.runtime.processes import python_environment
 
     # The node takes this process's place: signals and exit status are its own.
@@ -184,18 +185,29 @@ def logs(
     name: Name = "default",
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many.", min=0)] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Print the end of a node's log."""
+    from console.log_lines import parse_log_line
     from console.runtime.cluster_commands import log_path
-    from console.runtime.log_follower import follow_lines
+    from console.runtime.log_follower import follow_lines, log_size
     from console.runtime.state_dir import tail
 
-    path = log_path(name, node_id)
-    for line in tail(path, lines):
-        result(line)
-    if follow:
-        for line in follow_lines(path):
+    def show(line: str) -> None:
+        if json_:
+            print_json({"node": node_id, **parse_log_line(line)})
+        else:
             result(line)
+
+    path = log_path(name, node_id)
+    end = log_size(path)
+    if not end:
+        tell(f"nothing logged yet: {path}")
+    for line in tail(path, lines, end):
+        show(line)
+    if follow:
+        for line in follow_lines(path, end):
+            show(line)
 
 
 @app.command()

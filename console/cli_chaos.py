@@ -8,6 +8,7 @@ by their node, ``n3`` or ``n3:disk``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Final
@@ -16,6 +17,7 @@ import typer
 
 from console.cli_cluster import Json, Name
 from console.cli_output import print_json, print_table, result
+from console.formatting import duration
 from transport.faults import BOTH, DOWN, KINDS, Attribute
 
 app = typer.Typer(no_args_is_help=True, help="Break a running cluster on purpose, and heal it.")
@@ -134,7 +136,13 @@ def _inject(kind: str, given: Mapping[str, Any]) -> None:
     record = cluster_commands.running_cluster(given["name"]).record
     doors = cluster_commands.reachable(record)
     nodes = [node.id for node in record.nodes]
-    result(run_command(lambda: add_fault(doors, nodes, request)))
+    fault_id = run_command(lambda: add_fault(doors, nodes, request))
+    if given["json_"]:
+        # ``for_s`` null: until it is healed.
+        shown = {"id": fault_id, "kind": kind, "target": request.target, "for_s": request.for_s}
+        print_json({**shown, "attributes": dict(request.attributes)})
+    else:
+        result(fault_id)
 
 
 def _parameter(attribute: Attribute) -> str:
@@ -154,7 +162,7 @@ def _options(kind: str) -> list[Parameter]:
         )
         default = PRESETS.get((kind, attribute.name), attribute.default)
         added.append((_parameter(attribute), Annotated[float, option], default))
-    added += [("name", Name, "default"), ("for_", For, "60s")]
+    added += [("name", Name, "default"), ("for_", For, "60s"), ("json_", Json, False)]
     if place == "link" and kind != "cut":
         added += [
             ("control", Control, False),
@@ -226,5 +234,26 @@ def list_(name: Name = "default", json_: Json = False) -> None:
     if json_:
         print_json(found)
         return
-    columns = ("node", "kind", "target", "text", "owner", "hits")
-    print_table(columns, [tuple(entry.get(column, "") for column in columns) for entry in found])
+    now_ms = time.time() * 1000
+    print_table(
+        ("node", "target", "fault", "id", "owner", "ends in", "hits"),
+        [
+            (
+                entry["node"],
+                entry["target"],
+                entry.get("text") or entry["kind"],
+                entry.get("fault_id"),
+                entry.get("owner"),
+                _left(entry.get("ends_wall_ms"), now_ms),
+                entry.get("hits"),
+            )
+            for entry in found
+        ],
+    )
+
+
+def _left(ends_wall_ms: object, now_ms: float) -> str | None:
+    """How long a fault still lasts; None: until it is lifted."""
+    if not isinstance(ends_wall_ms, int | float) or not ends_wall_ms:
+        return None
+    return duration((ends_wall_ms - now_ms) / 1000)

@@ -110,13 +110,17 @@ def stop(
     purge: Annotated[
         bool, typer.Option("--purge", help="Also remove logs, configuration and state.")
     ] = False,
+    json_: Json = False,
 ) -> None:
     """Stop every node of a cluster."""
     from console.runtime import cluster_commands
     from console.runtime.run import run_command
 
     stopped = run_command(lambda: cluster_commands.stop(name, purge=purge, tell=tell))
-    tell(f"stopped {', '.join(stopped)}" if stopped else f"cluster {name!r} was not running")
+    if json_:
+        print_json({"name": name, "stopped": stopped})
+    else:
+        tell(f"stopped {', '.join(stopped)}" if stopped else f"cluster {name!r} was not running")
 
 
 @app.command()
@@ -238,13 +242,19 @@ def recover(
 
 @app.command("list")
 def list_(json_: Json = False) -> None:
-    """Clusters of this user on this machine."""
+    """Clusters of this user on this machine; null counts where a record is damaged."""
+    from console.errors import UsageError
     from console.runtime.launcher import running_nodes
     from console.runtime.state_dir import StateDir, cluster_names
 
-    rows = []
+    rows: list[tuple[str, int | None, int | None]] = []
     for name in cluster_names():
-        record = StateDir(name).load()
+        try:
+            record = StateDir(name).load()
+        except UsageError as error:
+            tell(f"{name}: {error.text}")
+            rows.append((name, None, None))
+            continue
         if record is not None:
             rows.append((name, len(record.nodes), len(running_nodes(record))))
     if json_:

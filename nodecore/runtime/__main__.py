@@ -2,7 +2,8 @@
 
 Exit status: 0 stopped in order, 1 failed while running (the log says why), 2 the configuration can't
 be used. When the node has become a full member it writes a JSON object with its id, process id and
-addresses to the file that ``RINGDECK_READY_FILE`` names.
+addresses to the file that ``RINGDECK_READY_FILE`` names; with ``--json`` it prints it too. What
+``--validate --json`` prints is ``{"valid", "problems"}``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nodecore.ids import NodeId
 from nodecore.node import Node
 from nodecore.runtime.boot import boot_id
 from nodecore.runtime.clock import read_now
-from nodecore.runtime.config_file import parse_arguments, read_config
+from nodecore.runtime.config_file import Arguments, parse_arguments, read_config
 from nodecore.runtime.credentials import NodeIdentity, read_secret
 from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.driver import Driver
@@ -49,15 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = read_config(arguments, os.environ)
         secret = read_secret(config.secret_file)
     except InvalidConfig as invalid:
-        for problem in invalid.problems:
-            print(problem, file=sys.stderr)
+        _report(invalid.problems, arguments)
         return 2
     if arguments.validate:
-        print(f"{arguments.config_path or 'configuration'}: right", file=sys.stderr)
+        _report([], arguments)
         return 0
-    log = set_up_logging(config.node_id, config.log_level, config.log_file)
     try:
-        return run_node(config, secret, log)
+        log = set_up_logging(config.node_id, config.log_level, config.log_file)
+    except OSError as error:
+        _report([f"log_file {config.log_file}: {error.strerror or error}"], arguments)
+        return 2
+    try:
+        return run_node(config, secret, log, json_=arguments.json)
     except ForeignDiskError as error:
         log.error("%s", error)
         print(f"{config.node_id}: {error}", file=sys.stderr)
@@ -71,8 +75,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
 
 
-def run_node(config: NodeConfig, secret: bytes | None, log: logging.Logger) -> int:
-    """Build the node from its rooms and drive it.
+def _report(problems: Sequence[str], arguments: Arguments) -> None:
+    """Say what is wrong with the configuration, or that nothing is."""
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if arguments.validate and not problems:
+        print(f"{arguments.config_path or 'configuration'}: no mistake", file=sys.stderr)
+    if arguments.validate and arguments.json:
+        print(json.dumps({"valid": not problems, "problems": list(problems)}))
+
+
+def run_node(
+    config: NodeConfig, secret: bytes | None, log: logging.Logger, *, json_: bool = False
+) -> int:
+    """Build the node from its rooms and drive it; ``json_``: print where it serves once it is ready.
 
     Raises:
         OSError: an address can't be bound, or a folder can't be used.
@@ -102,17 +118,17 @@ def run_node(config: NodeConfig, secret: bytes | None, log: logging.Logger) -> i
             disk.claim(node.cluster_id)
         identity = NodeIdentity(NodeId(config.node_id), node.cluster_id, node.incarnation, secret)
         driver = Driver(node, identity, records, random.Random(rng.random()), log, disk)
-        return _drive(driver, log)
+        return _drive(driver, log, json_)
     finally:
         if disk is not None:
             disk.close()
 
 
-def _drive(driver: Driver, log: logging.Logger) -> int:
+def _drive(driver: Driver, log: logging.Logger, json_: bool) -> int:
     node = driver.node
     config = node.config
     driver.listen(config.bind.native, config.bind.resp, config.bind.http)
-    driver.on_ready = lambda: _write_ready_file(config)
+    driver.on_ready = lambda: _tell_ready(config, json_)
     kind = "compiled" if node.table.compiled else "reference"
     log.info("started: pid %d, table %s", os.getpid(), kind)
     trio.run(_serve, driver)
@@ -137,10 +153,7 @@ async def _watch_signals(
             driver.request_stop(f"signal {signal.Signals(number).name}")
 
 
-def _write_ready_file(config: NodeConfig) -> None:
-    target = os.environ.get("RINGDECK_READY_FILE")
-    if not target:
-        return
+def _tell_ready(config: NodeConfig, json_: bool) -> None:
     shown = config.advertise or config.bind
     ready = {
         "id": config.node_id,
@@ -149,6 +162,11 @@ def _write_ready_file(config: NodeConfig) -> None:
         "http": shown.http,
         "native": shown.native,
     }
+    if json_:
+        print(json.dumps(ready), flush=True)
+    target = os.environ.get("RINGDECK_READY_FILE")
+    if not target:
+        return
     temporary = Path(f"{target}.tmp")
     temporary.write_text(json.dumps(ready))
     temporary.replace(target)

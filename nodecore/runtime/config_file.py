@@ -1,7 +1,7 @@
 """Reads a node's configuration from the world: command line, TOML file, environment.
 
 The command line of a node process is ``--config FILE``, any number of ``--set KEY=VALUE`` (flags
-that a person typed; they win), and ``--validate``. What the values mean is decided in
+that a person typed; they win), ``--validate`` and ``--json``. What the values mean is decided in
 :mod:`nodecore.config_parsing`.
 """
 
@@ -30,6 +30,8 @@ class Arguments:
     assignments: tuple[str, ...]
     validate: bool
     """Only say whether the configuration is right."""
+    json: bool = False
+    """Say so, or that the node is ready, as a JSON object on standard output."""
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -42,8 +44,9 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--config", default="", metavar="FILE")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--validate", action="store_true")
+    parser.add_argument("--json", action="store_true")
     found = parser.parse_args(list(argv))
-    return Arguments(found.config, tuple(found.set), found.validate)
+    return Arguments(found.config, tuple(found.set), found.validate, found.json)
 
 
 def read_toml(path: str) -> dict[str, object]:

@@ -136,3 +136,32 @@ def test_config_prints_every_setting_with_its_source(
     assert "did you mean theme?" in err
     assert run(["config"]) == 0
     assert "ringdeck-dark" in capsys.readouterr().out
+
+
+def test_stopping_twice_keeps_what_the_first_time_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "default" / "n1" / "node.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("why it ended\n")
+    assert run(["cluster", "stop"]) == 2
+    assert "no cluster 'default'" in capsys.readouterr().err
+    assert log.read_text() == "why it ended\n"
+    assert run(["cluster", "stop", "--purge", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "default", "stopped": []}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_record_hides_no_other_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``make clean`` stops what the list names, and must get through."""
+    for name in ("broken", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cluster.json").write_text('{"name": 3}')
+    assert run(["cluster", "list", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [entry["name"] for entry in json.loads(out)] == ["broken", "other"]
+    assert json.loads(out)[0]["running"] is None
+    assert "broken/cluster.json is damaged" in err
+    assert run(["cluster", "stop", "--purge", "--name", "broken"]) == 0

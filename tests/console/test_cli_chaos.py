@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -66,6 +67,20 @@ def test_common_options_reach_the_fault(requests: list[FaultRequest]) -> None:
     assert run(["chaos", "cut", "n3"]) == 0
     assert (requests[-1].control, requests[-1].stream) == (True, "both")
     assert run(["chaos", "skew", "n3", "--toxicity", "0.5"]) == 2, "a clock has no connections"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_says_for_a_script_what_it_did(
+    kind: str, requests: list[FaultRequest], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["chaos", kind, "n3", "--for", "forever", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "id": "done",
+        "kind": kind,
+        "target": "n3",
+        "for_s": None,
+        "attributes": dict(requests[-1].attributes),
+    }
 
 
 def test_presets_belong_to_the_catalogue() -> None:
