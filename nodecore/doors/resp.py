@@ -103,7 +103,7 @@ class RespSession:
         self.held = False
         self.stalled = False
         self.nil = self.connection.encoder.nil
-        self.gate_open = False
+        self.gate_open = self._gate_fits = False
         self.gate_bits = SLOT_READ
         self._settle()
 
@@ -129,6 +129,7 @@ class RespSession:
 
     def take_output(self) -> bytes:
         """Replies that are ready, in order."""
+        self.gate_open = self._gate_fits
         return self._replies.take()
 
     def resume(self, now: Now) -> None:
@@ -151,7 +152,7 @@ class RespSession:
         self._next = 0
         self._ending = True
         self.closing = True
-        self.gate_open = False
+        self.gate_open = self._gate_fits = False
         self.outstanding = 0
         self.connection.door.connections.pop(self.connection.client_id, None)
 
@@ -236,7 +237,7 @@ class RespSession:
         self.gate_bits = (
             SLOT_FIRST if connection.redirects and not connection.readonly else SLOT_READ
         )
-        self.gate_open = (
+        self._gate_fits = (
             not self._replies
             and not waiting
             and not self._ending
@@ -245,6 +246,8 @@ class RespSession:
             and connection.level is Level.DEFAULT
             and idle
         )
+        # The gate's answers leave at once: they must not overtake what is ready and not taken.
+        self.gate_open = self._gate_fits and not self._replies.ready_bytes
 
     def _run_gets(self, now: Now) -> bool:
         """Run as many plain GETs as follow each other; False when the first has to wait."""

@@ -64,6 +64,17 @@ def test_replies_keep_their_order_when_outcomes_do_not() -> None:
     assert woken
 
 
+def test_the_gate_stays_closed_while_a_reply_is_ready_and_not_taken() -> None:
+    """Its answers leave at once: an earlier reply that came meanwhile would be overtaken."""
+    backend = FakeBackend(deferred=True)
+    session = connect(backend)
+    session.receive(encode("GET", "a"), START)
+    backend.release()
+    assert not is_open(session)
+    assert session.take_output() == b"$-1\r\n"
+    assert is_open(session)
+
+
 def test_a_command_waits_for_an_unanswered_write_of_its_key() -> None:
     backend = FakeBackend(deferred=True)
     session = connect(backend)
