@@ -13,7 +13,8 @@ from itertools import repeat
 from typing import final
 
 from nodecore.ids import Epoch, NodeId
-from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.ring import Owners
+from nodecore.placement.slot_map import SlotMap, runs
 from nodecore.placement.topology import Keyspace, Topology
 from nodecore.replication.quorum import quorum
 from nodecore.requests import Level
@@ -112,14 +113,14 @@ class Routing:
 
     def _compile(self, keyspace: Keyspace) -> list[Route]:
         owners, following = self.slot_map.owners, self.slot_map.owners_next
-        made: dict[tuple[tuple[NodeId, ...], tuple[NodeId, ...] | None], Route] = {}
+        made: dict[tuple[Owners, Owners | None], Route] = {}
         routes: list[Route] = []
-        for slot, names in enumerate(owners):
-            pair = (names, None if following is None else following[slot])
+        for run in runs(self.slot_map):
+            pair = owners[run.start], None if following is None else following[run.start]
             route = made.get(pair)
             if route is None:
-                route = made[pair] = Route(self._node, names, pair[1], keyspace)
-            routes.append(route)
+                route = made[pair] = Route(self._node, *pair, keyspace)
+            routes += [route] * len(run)
         return routes
 
     def route(self, key: bytes, slot: int) -> Route:

@@ -100,7 +100,8 @@ def _with_keyspaces(topology: Topology, keyspaces: Sequence[Keyspace], reason: s
     following = replace(topology, keyspaces=_ordered(keyspaces))
     if topology.ring.placement == "even":
         following = replace(following, assignment=even_assignment(following, topology.members))
-    return successor(following, reason)
+    # With another number of copies slots have other owners.
+    return successor(following, reason, owners_epoch=topology.epoch + 1)
 
 
 def _ordered(keyspaces: Sequence[Keyspace]) -> tuple[Keyspace, ...]:

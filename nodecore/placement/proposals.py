@@ -95,7 +95,9 @@ def bootstrap(
     ring = ring or RingSettings()
     born = with_voters([replace(m, born=1, voter=False, learner=False) for m in members])
     topology = Topology(cluster_id, Epoch(1), born, ring, tuple(keyspaces), reason="first document")
-    topology = replace(topology, change_policy=change_policy or ChangePolicy())
+    topology = replace(
+        topology, change_policy=change_policy or ChangePolicy(), owners_epoch=int(topology.epoch)
+    )
     if ring.placement == "even" and born:
         copies = max((keyspace.n for keyspace in keyspaces), default=1)
         table = even.assign(None, born, copies)
@@ -246,6 +248,7 @@ def propose_stable(topology: Topology) -> Topology:
             ring=change.ring_next or topology.ring,
             assignment=change.assignment_next,
             change=None,
+            owners_epoch=topology.epoch + 1,
             reason=finished_text(change),
         )
     )

@@ -178,6 +178,9 @@ class Topology:
     """Who had this document decided."""
     proposed_ms: int = 0
     """When, by its wall clock; 0: unknown."""
+    owners_epoch: int = 0
+    """Epoch of the document that last changed who owns what, be it this one; 0: unknown. Changes that
+    were begun and taken back are none."""
 
     @property
     def joint(self) -> bool:

@@ -25,6 +25,7 @@ import xxhash
 
 from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.placement.key_copies import KeyCopies
+from nodecore.placement.ring import Owners
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.replication.change_ports import ChangePorts, SlotStore
@@ -94,22 +95,27 @@ class AntiEntropy:
         groups: dict[NodeId, list[int]] = {}
         entries = 0
         live: dict[NodeId, bool] = {}
-        for _looked in range(SLOTS_PER_STEP):
-            slot = self._cursor
-            others = self._others(slot_map.owners[slot], live)
+        owners: Owners = ()
+        others: list[list[int]] = []
+        # A group's slots ascend: a step ends at the last slot.
+        for slot in range(self._cursor, min(self._cursor + SLOTS_PER_STEP, SLOTS_COUNT)):
+            if slot_map.owners[slot] is not owners:
+                owners = slot_map.owners[slot]
+                others = [groups.setdefault(name, []) for name in self._others(owners, live)]
+            self._cursor = slot + 1
             if others and self._may_compare(slot):
                 entries += self._store.slot_count(slot)
-                for other in others:
-                    groups.setdefault(other, []).append(slot)
-            self._cursor = (slot + 1) % SLOTS_COUNT
-            if self._cursor == 0:
-                # A group's slots ascend.
-                self.rounds += 1
-                break
-            if entries >= ENTRIES_PER_STEP:
-                break
+                for group in others:
+                    group.append(slot)
+                if entries >= ENTRIES_PER_STEP:
+                    break
+        if self._cursor == SLOTS_COUNT:
+            self._cursor = 0
+            self.rounds += 1
         known: dict[int, int] = {}
         for node, slots in groups.items():
+            if not slots:
+                continue
             digest = self._group_digest(slots, before_ms, now, node, known)
             fields: dict[str, object] = {
                 "before_ms": before_ms,
@@ -119,7 +125,7 @@ class AntiEntropy:
             self._tell(node, topology, "digests", fields)
 
     def _others(self, owners: tuple[NodeId, ...], live: dict[NodeId, bool]) -> list[NodeId]:
-        """The other live owners, if this node is the first live one."""
+        """The other live owners, if this node is the first live one; ``live`` remembers who is."""
         me = self._ports.node_id
         if me not in owners:
             return []
@@ -149,23 +155,23 @@ class AntiEntropy:
 
         ``known`` remembers digests of slots that are the same for every holder.
         """
+        count = self._store.slot_count
+        filled = [slot for slot in slots if count(slot)]
         if self._copies is not None:
-            digests = (self._digest(slot, before_ms, now, holder) for slot in slots)
+            digests = (self._digest(slot, before_ms, now, holder) for slot in filled)
         elif known is None:
-            digests = (self._digest(slot, before_ms, now) for slot in slots)
+            digests = (self._digest(slot, before_ms, now) for slot in filled)
         else:
-            for slot in slots:
+            for slot in filled:
                 if slot not in known:
                     known[slot] = self._digest(slot, before_ms, now)
-            digests = (known[slot] for slot in slots)
+            digests = (known[slot] for slot in filled)
         return sum(digests) & _MASK
 
     def _digest(self, slot: int, before_ms: int, now: Now, holder: NodeId | None = None) -> int:
         """Of the live, settled entries of a slot; with ``holder`` only of those that belong there."""
         copies = self._copies
         place = None if copies is None or holder is None else copies.position(holder, slot)
-        if not self._store.slot_count(slot):
-            return 0
         before_hlc = before_ms << 16
         total = 0
         for key, kind, hlc, node, expires_ms in self._store.slot_heads(slot):

@@ -56,6 +56,9 @@ class SlotStore(Protocol):
     def slot_count(self, slot: int) -> int:
         """Entries of a slot, tombstones included."""
 
+    def is_empty(self, slot: int) -> bool:
+        """Whether a slot certainly holds nothing."""
+
     def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
         """(key, kind, hlc, node, expires_ms) of every entry of a slot, in no order."""
 

@@ -24,13 +24,26 @@ _ID_MAX: Final = 2**31
 
 
 class _Task:
-    __slots__ = ("asked", "good", "need")
+    """How far the copying of some slots has come. It never changes: slots with the same need and the
+    same progress share one, so that thousands of them are judged at once.
+    """
 
-    def __init__(self, need: Need) -> None:
+    __slots__ = ("_following", "asked", "good", "need")
+
+    def __init__(self, need: Need, asked: Mapping[NodeId, bool] | None = None) -> None:
         self.need = need
-        self.asked: dict[NodeId, bool] = {}
+        self.asked: Mapping[NodeId, bool] = asked or {}
         """Sources that have streamed all they have, and whether that was complete."""
-        self.good = 0
+        self.good = sum(self.asked.values())
+        self._following: dict[tuple[NodeId, bool], _Task] = {}
+
+    def heard(self, source: NodeId, complete: bool) -> _Task:
+        """``source`` has streamed all it has."""
+        found = self._following.get((source, complete))
+        if found is None:
+            found = _Task(self.need, {**self.asked, source: complete})
+            self._following[source, complete] = found
+        return found
 
 
 class _Fetch:
@@ -61,6 +74,11 @@ class Filling:
         self._last_id = 0
         self._epoch = Epoch(0)
         self._joint = False
+        self._sources: tuple[NodeId, ...] = ()
+        """Everybody whom any slot may be asked of."""
+        self._heard = 0
+        self._planned: object = None
+        """What the last plan was made of: nothing new, no new plan."""
         self.paused = False
         """Nothing is asked for the sake of a change; what an owner has lost is still asked for."""
         self.total = 0
@@ -89,14 +107,17 @@ class Filling:
         self, needs: Mapping[int, Need], epoch: Epoch, joint: bool, keep: bool, now: Now
     ) -> None:
         """Want these slots from now on; ``keep``: what has been streamed so far still counts."""
-        tasks: dict[int, _Task] = {}
-        for slot, need in needs.items():
-            task = self._tasks.get(slot) if keep else None
-            tasks[slot] = task if task is not None and task.need == need else _Task(need)
+        first = {need: _Task(need) for need in dict.fromkeys(needs.values())}
+        tasks = dict(zip(needs, map(first.__getitem__, needs.values()), strict=True))
+        for slot, task in self._tasks.items() if keep else ():
+            if slot in tasks and task.need == tasks[slot].need:
+                tasks[slot] = task
         if not keep:
             self.total = len(tasks)
             self.entries = self.bytes = 0
         self._tasks = tasks
+        sources = dict.fromkeys(source for need in first for source in need.sources)
+        self._sources, self._planned = tuple(sources), None
         self._fetches.clear()
         self._epoch, self._joint = epoch, joint
         self._plan(now)
@@ -111,6 +132,7 @@ class Filling:
         self.bytes += _count(fields.get("bytes"))
         lacking = dict.fromkeys(_slots(fields.get("incomplete")))
         settled = False
+        judged: dict[_Task, bool] = {}
         for slot in _slots(fields.get("slots")):
             if slot not in fetch.outstanding:
                 continue
@@ -118,9 +140,11 @@ class Filling:
             task = self._tasks.get(slot)
             if task is None or peer in task.asked:
                 continue
-            task.asked[peer] = slot not in lacking
-            task.good += slot not in lacking
-            if self._is_settled(task):
+            task = self._tasks[slot] = task.heard(peer, slot not in lacking)
+            self._heard += 1
+            if task not in judged:
+                judged[task] = self._is_settled(task)
+            if judged[task]:
                 self._finish(slot)
                 settled = True
         if fields.get("ended") is True:
@@ -149,8 +173,10 @@ class Filling:
     def _is_settled(self, task: _Task) -> bool:
         if task.good >= task.need.streams:
             return True
-        is_failed = self._ports.is_failed
-        return all(source in task.asked or is_failed(source) for source in task.need.sources)
+        for source in task.need.sources:
+            if source not in task.asked and not self._ports.is_failed(source):
+                return False
+        return True
 
     def _finish(self, slot: int) -> None:
         del self._tasks[slot]
@@ -163,33 +189,27 @@ class Filling:
 
     def _plan(self, now: Now) -> None:
         """Settle what can be settled and ask for what nobody is streaming."""
+        failed = {source: self._ports.is_failed(source) for source in self._sources}
+        live = {s: s in self._fetches or self._may_ask(s, now) for s in self._sources}
+        planned = self._heard, self.paused, failed, live, dict.fromkeys(self._fetches)
+        if planned == self._planned:
+            return
+        self._planned = planned
         wanted: dict[NodeId, list[int]] = {}
         finished: list[int] = []
-        live = dict.fromkeys(self._fetches, True)
-        failed: dict[NodeId, bool] = {}
+        chosen: dict[_Task, list[NodeId] | None] = {}
         for slot, task in self._tasks.items():
             if self.paused and task.need.moves:
                 continue
-            lacking = task.need.streams - task.good
-            unasked = False
-            for source in task.need.sources:
-                if lacking <= 0:
-                    break
-                if source in task.asked:
-                    continue
-                if source not in failed:
-                    failed[source] = self._ports.is_failed(source)
-                    live.setdefault(source, self._may_ask(source, now))
-                if failed[source]:
-                    continue
-                unasked = True
-                if not live[source]:
-                    continue
-                lacking -= 1
+            if task not in chosen:
+                chosen[task] = _whom_to_ask(task, live, failed)
+            sources = chosen[task]
+            if sources is None:
+                finished.append(slot)
+                continue
+            for source in sources:
                 if source not in self._fetches:
                     wanted.setdefault(source, []).append(slot)
-            if not unasked:
-                finished.append(slot)
         for source, slots in wanted.items():
             self._ask(source, slots, now)
         for slot in finished:
@@ -212,12 +232,35 @@ class Filling:
         self._ports.send(source, Lane.CONTROL, 0, ChangeStep(self._epoch, "fetch", fields))
 
 
+def _whom_to_ask(
+    task: _Task, live: Mapping[NodeId, bool], failed: Mapping[NodeId, bool]
+) -> list[NodeId] | None:
+    """Sources that may be asked now, as many as are lacking; None: no source is left to wait for."""
+    lacking = task.need.streams - task.good
+    waits = False
+    found: list[NodeId] = []
+    for source in task.need.sources:
+        if lacking <= 0:
+            break
+        if source in task.asked or failed[source]:
+            continue
+        waits = True
+        if live[source]:
+            lacking -= 1
+            found.append(source)
+    return found if waits else None
+
+
 def to_bitmap(slots: list[int]) -> bytes:
     """2048 bytes, one bit for each slot."""
-    bits = bytearray(SLOTS_COUNT // 8)
+    wanted = bytearray(SLOTS_COUNT)
     for slot in slots:
-        bits[slot >> 3] |= 1 << (slot & 7)
-    return bytes(bits)
+        wanted[slot] = 1
+    # Bit k of byte n stands for slot 8n + k.
+    number = 0
+    for bit in range(8):
+        number |= int.from_bytes(wanted[bit::8], "big") << bit
+    return number.to_bytes(SLOTS_COUNT // 8, "big")
 
 
 def from_bitmap(bits: object) -> list[int] | None:

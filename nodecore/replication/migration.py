@@ -10,7 +10,7 @@ The messages are ``Join`` and ``ChangeStep`` on the control lane, ``PeerApply`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -308,33 +308,33 @@ class TopologyChanges:
         if previous is not None and previous.keyspaces != topology.keyspaces:
             raised = raised_positions(previous.keyspaces, topology.keyspaces)
         fewer = previous_map is not None and previous_map.copies_max > slot_map.copies_max
-        for slot, standing in enumerate(standings(self._id, previous_map, slot_map)):
+        for run, standing in standings(self._id, previous_map, slot_map):
+            none = bytes(len(run))
             if standing.is_stranger:
-                complete[slot] = 0
+                complete[run.start : run.stop] = none
                 if standing.was_owner and fewer:
-                    self.surplus.add(slot, now)
+                    for slot in run:
+                        self.surplus.add(slot, now)
                 elif not standing.is_new:
-                    drops[slot] = None
+                    drops.update(dict.fromkeys(run))
                 continue
-            held[slot] = 255
+            held[run.start : run.stop] = b"\xff" * len(run)
             if standing.is_owner:
-                owned[slot] = 255
-            if self.surplus.left and standing.is_new and self.surplus.reclaim(slot, now):
-                drops[slot] = None
-            if drops and slot in drops:
-                # What is left of an earlier ownership must not mix with what will be copied.
-                del drops[slot]
-                self.entries_dropped += self._store.drop_slot(slot)
+                owned[run.start : run.stop] = b"\xff" * len(run)
+            if standing.is_new:
+                drops.update(dict.fromkeys(self.surplus.reclaim(run, now)))
+            # What is left of an earlier ownership must not mix with what will be copied.
+            self._drop([slot for slot in run if slot in drops] if drops else ())
             if fresh:
-                complete[slot] = 1
-            elif complete[slot] and not standing.survives(gap, same_change):
-                complete[slot] = 0
-                self.slots_reset += 1
-            elif standing.is_owner and raised[slot_map.owners[slot].index(self._id) :][:1] == [
-                True
-            ]:
-                # Some keys of the slot get a copy here for the first time.
-                complete[slot] = 0
+                complete[run.start : run.stop] = b"\1" * len(run)
+            elif not standing.survives(gap, same_change):
+                self.slots_reset += complete.count(1, run.start, run.stop)
+                complete[run.start : run.stop] = none
+            elif raised and standing.is_owner:
+                position = slot_map.owners[run.start].index(self._id)
+                if raised[position : position + 1] == [True]:
+                    # Some keys of the slots get a copy here for the first time.
+                    complete[run.start : run.stop] = none
         self._owned, self._held = bytes(owned), bytes(held)
         self.refill(same_change, now)
         if self._drops and self._drop_timer is None:
@@ -345,7 +345,7 @@ class TopologyChanges:
         topology, slot_map = self._topology, self._slot_map
         assert topology is not None
         assert slot_map is not None
-        wanted = dict(wants(self._id, topology, slot_map, self.filling.complete))
+        wanted = wants(self._id, topology, slot_map, self.filling.complete)
         self.filling.paused = topology.change is not None and topology.change.paused
         self.filling.begin(wanted, topology.epoch, topology.joint, keep, now)
         if self.filling.left and not topology.joint:
@@ -355,16 +355,17 @@ class TopologyChanges:
 
     def _drop_some(self, now: Now) -> None:
         self._drop_timer = None
-        for slot in list(self._drops)[:DROPS_PER_STEP]:
-            del self._drops[slot]
-            self.entries_dropped += self._store.drop_slot(slot)
+        self._drop(list(self._drops)[:DROPS_PER_STEP])
         if self._drops:
             self._drop_timer = self._timers.schedule(now.mono_s + DROP_INTERVAL_S, self._drop_some)
 
-    def _forget(self, _now: Now) -> None:
-        self._drops.clear()
-        for slot in range(SLOTS_COUNT):
+    def _drop(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            self._drops.pop(slot, None)
             self.entries_dropped += self._store.drop_slot(slot)
+
+    def _forget(self, _now: Now) -> None:
+        self._drop(range(SLOTS_COUNT))
 
     def _come_back(self, now: Now) -> None:
         """This process was stopped for longer than hints are kept: it has missed writes for good."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from nodecore.ids import NodeId
 from nodecore.placement.ring import Owners
-from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.slot_map import SlotMap, runs
 from nodecore.placement.topology import Keyspace, Topology
 
 
@@ -49,17 +49,31 @@ def streams_needed(owners: int, keyspaces: tuple[Keyspace, ...]) -> int:
 
 def wants(
     node: NodeId, topology: Topology, slot_map: SlotMap, complete: bytearray
-) -> Iterator[tuple[int, Need]]:
+) -> dict[int, Need]:
     """The slots that ``node`` has to copy at this document, given which copies are complete."""
     cache: dict[tuple[Owners, Owners, int], Need | None] = {}
     following = slot_map.owners_next or slot_map.owners
-    for slot, key in enumerate(zip(slot_map.owners, following, complete, strict=True)):
-        if key in cache:
+    found: dict[int, Need] = {}
+    for run in runs(slot_map):
+        first = run.start
+        for part in _cut(run, complete):
+            key = slot_map.owners[first], following[first], complete[part.start]
+            if key not in cache:
+                cache[key] = _judge(node, topology.keyspaces, *key)
             need = cache[key]
-        else:
-            need = cache[key] = _judge(node, topology.keyspaces, *key)
-        if need is not None:
-            yield slot, need
+            if need is not None:
+                found |= dict.fromkeys(part, need)
+    return found
+
+
+def _cut(run: range, complete: bytearray) -> Iterator[range]:
+    """The parts of a run whose slots are all complete, or all incomplete."""
+    start = run.start
+    while start < run.stop:
+        after = complete.find(1 - complete[start], start, run.stop)
+        stop = run.stop if after < 0 else after
+        yield range(start, stop)
+        start = stop
 
 
 def _judge(

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from nodecore.ids import SLOTS_COUNT, NodeId
 from nodecore.placement.ring import Owners, OwnerTable
-from nodecore.placement.slot_map import SlotMap
+from nodecore.placement.slot_map import SlotMap, runs
 
 GAP_MAX: Final = 2
 
@@ -44,8 +44,10 @@ class Standing(NamedTuple):
         return self.is_staged and self.was_staged and same_change
 
 
-def standings(node: NodeId, before: SlotMap | None, now: SlotMap) -> Iterator[Standing]:
-    """The standing towards every slot, in order of slots."""
+def standings(
+    node: NodeId, before: SlotMap | None, now: SlotMap
+) -> Iterator[tuple[range, Standing]]:
+    """The standing towards every slot: runs of slots in order."""
     cache: dict[tuple[Owners, Owners, Owners, Owners], Standing] = {}
     nobody: OwnerTable = ((),) * SLOTS_COUNT
     tables = (
@@ -54,14 +56,16 @@ def standings(node: NodeId, before: SlotMap | None, now: SlotMap) -> Iterator[St
         now.owners,
         now.owners_next or nobody,
     )
-    for key in zip(*tables, strict=True):
+    for run in runs(before, now):
+        was, was_next, owners, following = (table[run.start] for table in tables)
+        key = was, was_next, owners, following
         found = cache.get(key)
         if found is None:
-            was_owner, is_owner = node in key[0], node in key[2]
+            was_owner, is_owner = node in was, node in owners
             found = cache[key] = Standing(
                 was_owner,
-                not was_owner and node in key[1],
+                not was_owner and node in was_next,
                 is_owner,
-                not is_owner and node in key[3],
+                not is_owner and node in following,
             )
-        yield found
+        yield run, found

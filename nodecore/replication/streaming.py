@@ -57,6 +57,9 @@ class EntrySource(Protocol):
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         """Up to ``count`` entries of a slot behind ``after``; stable while writes go on."""
 
+    def is_empty(self, slot: int) -> bool:
+        """Whether a slot certainly holds nothing; cheap, because most slots of most streams do not."""
+
 
 class Sent(NamedTuple):
     """What a stream reports, as often as it gets on."""
@@ -254,9 +257,12 @@ class SlotStreams:
             and len(finished) < SLOTS_PER_PAGE_MAX
         ):
             if stream.slot is None:
-                if not stream.slots:
+                slots, is_empty = stream.slots, self._store.is_empty
+                while slots and is_empty(slots[-1]) and len(finished) < SLOTS_PER_PAGE_MAX:
+                    finished.append(slots.pop())
+                if not slots or len(finished) >= SLOTS_PER_PAGE_MAX:
                     break
-                stream.slot, stream.after = stream.slots.pop(), None
+                stream.slot, stream.after = slots.pop(), None
             room = min(ENTRIES_PER_LOOK, PAGE_ENTRIES_MAX - len(entries))
             found = self._store.slot_entries(stream.slot, stream.after, room)
             taken = 0

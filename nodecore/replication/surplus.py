@@ -11,6 +11,7 @@ It decides neither who owns what (the document) nor what is streamed when N rise
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -79,14 +80,18 @@ class Surplus:
         """This node holds copies of the slot that may be too many."""
         self._slots.setdefault(slot, now.mono_s)
 
-    def reclaim(self, slot: int, now: Now) -> bool:
-        """The whole slot belongs here again; True when what is left of it is too old to be kept.
+    def reclaim(self, slots: Iterable[int], now: Now) -> list[int]:
+        """Whole slots belong here again; those of which what is left is too old to be kept.
 
         A delete that this node has not seen may be forgotten by the others after the window.
         """
-        since_s = self._slots.pop(slot, None)
-        self._dropping.pop(slot, None)
-        return since_s is not None and now.mono_s - since_s > HINT_WINDOW_S
+        too_old: list[int] = []
+        for slot in slots if self._slots else ():
+            since_s = self._slots.pop(slot, None)
+            self._dropping.pop(slot, None)
+            if since_s is not None and now.mono_s - since_s > HINT_WINDOW_S:
+                too_old.append(slot)
+        return too_old
 
     def on_topology(
         self, topology: Topology, slot_map: SlotMap, copies: KeyCopies, now: Now

@@ -78,7 +78,7 @@ class EntryChanges:
         self._adopt_table()
 
     def _adopt_table(self) -> None:
-        for slot in range(SLOTS_COUNT):
+        for slot in range(SLOTS_COUNT if len(self.table) else 0):
             for key in self.table.slot_keys(slot):
                 entry = self.table.get(key)
                 assert entry is not None

@@ -216,6 +216,10 @@ class Store(EntryChanges):
         """Entries of a slot, tombstones included, wherever this node keeps them."""
         return self.table.slot_count(slot)
 
+    def is_empty(self, slot: int) -> bool:
+        """Whether a slot certainly holds nothing, tombstones included."""
+        return not self.table.slot_count(slot)
+
     def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
         """(key, kind, hlc, node, expires_ms) of every entry of a slot, in no order."""
         table = self.table

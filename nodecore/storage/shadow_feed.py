@@ -102,4 +102,4 @@ class ShadowFeed:
     def _decided(self, decides: Callable[[int], bool]) -> int:
         """Live entries of the slots where this node decides."""
         live = self._table.slot_live
-        return sum(live(slot) for slot in range(SLOTS_COUNT) if decides(slot))
+        return sum(count for slot in range(SLOTS_COUNT) if (count := live(slot)) and decides(slot))

@@ -55,6 +55,9 @@ class Sweep:
         visited = 0
         while self.slot < SLOTS_COUNT and visited < entries_max:
             if not self._keys:
+                if not table.slot_count(self.slot):
+                    self.slot += 1
+                    continue
                 self._keys = table.slot_keys(self.slot)
             batch = self._keys[-(entries_max - visited) :]
             del self._keys[-len(batch) :]

@@ -32,6 +32,10 @@ class TieredStore(TieredChanges):
         """See ``Store.slot_count``."""
         return super().slot_count(slot) + self.tier.cold[slot]
 
+    def is_empty(self, slot: int) -> bool:
+        """See ``Store.is_empty``; before the disk is indexed nothing is certain."""
+        return self.tier.indexed_to is None and not self.tier.cold[slot] and super().is_empty(slot)
+
     def live_count(self, slot: int) -> int:
         """See ``Store.live_count``."""
         return super().live_count(slot) + self.tier.cold[slot]

@@ -25,7 +25,8 @@ from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.replication.filling import from_bitmap, to_bitmap
-from nodecore.strong.standing import Duty, Needs, copies_of, duties
+from nodecore.strong.lesson import Lesson, Request
+from nodecore.strong.standing import Duty, copies_of, duties
 from transport.messages import ChangeStep, Lane, Message
 
 LACKING: Final = 0
@@ -39,6 +40,7 @@ COOLDOWN_S: Final = 0.5
 GAP_MAX: Final = 2
 """To stop being an owner and become one again takes at least three epochs."""
 _ID_MAX: Final = 2**31
+_TAKEN_UP: Final = bytes(COMPLETE if state == LEARNED else state for state in range(256))
 
 
 class LearningPorts(NamedTuple):
@@ -48,48 +50,12 @@ class LearningPorts(NamedTuple):
     send: Callable[[NodeId, Lane, int, Message], None]
     is_live: Callable[[NodeId], bool]
     emit: Callable[[Emit], None]
-    drop_slot: Callable[[int, Now], int]
-    """Forget the registers of a slot."""
+    drop_slots: Callable[[bytes, Now], object]
+    """Forget the registers of slots: 1 for each that goes, of 16,384."""
     on_change: Callable[[Now], None]
     """What may be voted on has changed: to be kept."""
     ask_for_epoch: Callable[[Now], None]
     """Everything is learned: propose a document, so that an epoch begins."""
-
-
-class _Task:
-    __slots__ = ("duty", "good", "lacking", "needs", "spoiled", "stuck")
-
-    def __init__(self, duty: Duty, lacking: bool) -> None:
-        self.duty = duty
-        self.lacking = lacking
-        """Else this node's own copy counts as one of those that are needed."""
-        self.needs: Needs = tuple(
-            (names, count - (not lacking)) for names, count in duty.needs if names
-        )
-        """Nobody can be asked for what a sole owner has lost."""
-        self.good: dict[NodeId, bool] = {}
-        """Sources that have streamed all they have, and whether that was complete."""
-        self.stuck: dict[bytes, None] = {}
-        """Keys whose copy was refused because more had been promised here."""
-        self.spoiled = False
-        """A copy could not be stored: the present stream does not count."""
-
-    @property
-    def settled(self) -> bool:
-        """Whether enough complete sources have streamed."""
-        return not self.stuck and all(
-            sum(self.good.get(source, False) for source in sources) >= count
-            for sources, count in self.needs
-        )
-
-
-class _Fetch:
-    __slots__ = ("number", "outstanding", "progress_s")
-
-    def __init__(self, number: int, slots: list[int], now_s: float) -> None:
-        self.number = number
-        self.outstanding = dict.fromkeys(slots)
-        self.progress_s = now_s
 
 
 @final
@@ -100,14 +66,18 @@ class Learning:
         self._ports = ports
         self.states = bytearray(SLOTS_COUNT)
         """LACKING, COMPLETE or LEARNED."""
-        self._duties: list[Duty] = []
+        self._duties: list[tuple[range, Duty]] = []
         self._joining = bytes(SLOTS_COUNT)
         """1 where this node is only an owner to be."""
-        self._tasks: dict[int, _Task] = {}
+        self._tasks: dict[int, Lesson] = {}
+        self._stuck: dict[int, dict[bytes, None]] = {}
+        """Keys whose copy was refused because more had been promised here."""
+        self._spoiled: dict[int, None] = {}
+        """Slots of which a copy could not be stored: the present stream does not count."""
         self._moves = 0
         self._sources: tuple[NodeId, ...] = ()
         """Everybody whom any slot may be asked of."""
-        self._fetches: dict[NodeId, _Fetch] = {}
+        self._fetches: dict[NodeId, Request] = {}
         self._rest_until_s: dict[NodeId, float] = {}
         self._number = 0
         self._topology: Topology | None = None
@@ -162,32 +132,37 @@ class Learning:
         self._topology, self._slot_map = topology, slot_map
         gap = 0 if before is None else topology.epoch - before.epoch
         same_change = before is not None and before.joint and topology.joint and gap == 1
+        if before is not None and topology.owners_epoch and before.epoch >= topology.owners_epoch:
+            # However many documents were missed meanwhile, no slot has had other owners.
+            gap = min(gap, 1)
         copies = copies_of(before, topology)
         self._duties = list(duties(self._ports.node, copies, before_map, slot_map))
-        for slot, duty in enumerate(self._duties):
-            self._take_up(slot, duty, gap, trusted=trusted, same_change=same_change, now=now)
-        self._joining = bytes(duty.joins for duty in self._duties)
+        self._take_up(gap, trusted=trusted, same_change=same_change, now=now)
+        self._joining = b"".join(bytes((duty.joins,)) * len(run) for run, duty in self._duties)
         # What has been streamed for this change still counts; a change's copies are made once.
         self._make_tasks(same_change, now)
 
     def _make_tasks(self, keep: bool, now: Now) -> None:
-        tasks: dict[int, _Task] = {}
-        for slot, duty in enumerate(self._duties):
-            if duty.is_stranger or self.founding:
+        kept = self._tasks if keep else {}
+        tasks: dict[int, Lesson] = {}
+        self._moves = alone = 0
+        for run, duty in () if self.founding else self._duties:
+            if duty.is_stranger:
                 continue
-            lacking = self.states[slot] == LACKING
-            task = self._tasks.get(slot) if keep else None
-            if lacking or (duty.shrinks and (not keep or task is not None)):
-                same = task is not None and task.duty == duty and task.lacking == lacking
-                tasks[slot] = task if task is not None and same else _Task(duty, lacking)
+            lessons = self._lessons(run, duty, kept if keep else None)
+            tasks |= lessons
+            self._moves += len(lessons) if duty.moves else 0
+            if duty.owns:
+                alone += sum(not lesson.needs for lesson in lessons.values())
         self._tasks = tasks
-        self._moves = sum(task.duty.moves for task in tasks.values())
+        for memory in (self._stuck, self._spoiled):
+            for slot in [slot for slot in memory if kept.get(slot) is not tasks.get(slot, self)]:
+                del memory[slot]
         sources: dict[NodeId, None] = {}
-        for needs in dict.fromkeys(task.needs for task in tasks.values()):
-            sources.update((name, None) for names, _count in needs for name in names)
+        for lesson in dict.fromkeys(tasks.values()):
+            sources.update((name, None) for names, _count in lesson.needs for name in names)
         self._sources = tuple(sources)
         self._fetches.clear()
-        alone = sum(task.duty.owns and not task.needs for task in tasks.values())
         if alone:
             self._tell_losses(alone)
         self._announce()
@@ -195,30 +170,54 @@ class Learning:
         self._finish_settled(list(tasks), now)
         self._ports.on_change(now)
 
-    def _take_up(
-        self, slot: int, duty: Duty, gap: int, *, trusted: bool, same_change: bool, now: Now
-    ) -> None:
-        """What a document means for a slot."""
-        states = self.states
-        if duty.is_stranger:
-            states[slot] = LACKING
-            self._ports.drop_slot(slot, now)
-        elif trusted:
-            return
-        elif duty.survives(same_change) and gap <= GAP_MAX:
-            if (states[slot] == LEARNED and gap > 0 and not duty.joins) or duty.is_first:
-                states[slot] = COMPLETE
-        else:
-            states[slot] = LACKING
-            if gap > GAP_MAX or duty.was_stranger:
-                self._ports.drop_slot(slot, now)
+    def _lessons(
+        self, run: range, duty: Duty, kept: Mapping[int, Lesson] | None
+    ) -> dict[int, Lesson]:
+        """What is to be learned in a run of slots; ``kept``: what was, if that still counts."""
+        lacking = self.states.count(LACKING, run.start, run.stop)
+        if not lacking and not duty.shrinks:
+            return {}
+        first = {lacks: Lesson.first(duty, lacks) for lacks in (True, False)}
+        if kept is None and (duty.shrinks or lacking == len(run)) and lacking in (0, len(run)):
+            return dict.fromkeys(run, first[lacking > 0])
+        found: dict[int, Lesson] = {}
+        for slot in run:
+            lacks = self.states[slot] == LACKING
+            lesson = None if kept is None else kept.get(slot)
+            if lacks or (duty.shrinks and (kept is None or lesson is not None)):
+                same = lesson is not None and lesson.duty == duty and lesson.lacking == lacks
+                found[slot] = lesson if lesson is not None and same else first[lacks]
+        return found
+
+    def _take_up(self, gap: int, *, trusted: bool, same_change: bool, now: Now) -> None:
+        """What a document means for every slot."""
+        states, drops = self.states, bytearray(SLOTS_COUNT)
+        for run, duty in self._duties:
+            none = bytes(len(run))
+            dropped = duty.is_stranger
+            if duty.is_stranger:
+                states[run.start : run.stop] = none
+            elif trusted:
+                continue
+            elif duty.survives(same_change) and gap <= GAP_MAX:
+                if duty.is_first:
+                    states[run.start : run.stop] = bytes((COMPLETE,)) * len(run)
+                elif gap > 0 and not duty.joins:
+                    part = states[run.start : run.stop]
+                    states[run.start : run.stop] = part.translate(_TAKEN_UP)
+            else:
+                states[run.start : run.stop] = none
+                dropped = gap > GAP_MAX or duty.was_stranger
+            if dropped:
+                drops[run.start : run.stop] = b"\1" * len(run)
+        self._ports.drop_slots(bytes(drops), now)
 
     def found(self, now: Now) -> None:
         """This node founds the cluster together with the others: there is nothing to be learned."""
         self.founding = False
-        for slot, duty in enumerate(self._duties):
+        for run, duty in self._duties:
             if duty.owns:
-                self.states[slot] = COMPLETE
+                self.states[run.start : run.stop] = bytes((COMPLETE,)) * len(run)
         self._make_tasks(False, now)
 
     def begin(self, now: Now) -> None:
@@ -255,10 +254,11 @@ class Learning:
             task = self._tasks.get(slot)
             if task is None:
                 continue
-            if not task.spoiled:
-                task.good[peer] = slot not in incomplete
+            if slot in self._spoiled:
+                del self._spoiled[slot]
+            else:
+                self._tasks[slot] = task.heard(peer, slot not in incomplete)
                 touched.append(slot)
-            task.spoiled = False
         if fields.get("ended") is True:
             del self._fetches[peer]
             self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
@@ -268,23 +268,24 @@ class Learning:
 
     def on_copy(self, slot: int, key: bytes, *, outranked: bool, stored: bool) -> bool:
         """A copy of a key has come; True when the key must be settled by a round."""
-        task = self._tasks.get(slot)
-        if task is None:
+        if slot not in self._tasks:
             return False
-        task.spoiled = task.spoiled or not (stored or outranked)
         if outranked:
-            task.stuck[key] = None
+            self._stuck.setdefault(slot, {})[key] = None
+        elif not stored:
+            self._spoiled[slot] = None
         return outranked
 
     def on_settled(self, slot: int, key: bytes, now: Now) -> None:
         """A round has settled a key whose copy was refused."""
-        task = self._tasks.get(slot)
-        if task is not None and task.stuck.pop(key, 0) is None:
+        stuck = self._stuck.get(slot)
+        if stuck is not None and stuck.pop(key, 0) is None:
             self._finish_settled([slot], now)
 
     def stuck(self) -> list[tuple[int, bytes]]:
         """Keys that wait for a round."""
-        return [(slot, key) for slot, task in self._tasks.items() for key in task.stuck]
+        stuck = sorted(self._stuck.items(), key=lambda item: item[0])
+        return [(slot, key) for slot, keys in stuck for key in keys]
 
     def tick(self, now: Now) -> None:
         """Give up sources that stand still, ask others, and ask for an epoch when all is learned."""
@@ -309,21 +310,16 @@ class Learning:
         if not any(may_ask[source] and source not in self._fetches for source in self._sources):
             return
         wanted: dict[NodeId, list[int]] = {}
+        chosen: dict[Lesson, list[NodeId]] = {}
         for slot, task in self._tasks.items():
-            for sources, count in task.needs:
-                lacking = count - sum(task.good.get(source, False) for source in sources)
-                # Who has nothing complete may have it later; first ask those who have not answered.
-                for source in sorted(sources, key=task.good.__contains__):
-                    if lacking <= 0:
-                        break
-                    if task.good.get(source):
-                        continue
-                    if may_ask[source]:
-                        lacking -= 1
-                        if source not in self._fetches:
-                            wanted.setdefault(source, []).append(slot)
+            sources = chosen.get(task)
+            if sources is None:
+                asked = task.whom_to_ask(may_ask)
+                sources = chosen[task] = [name for name in asked if name not in self._fetches]
+            for source in sources:
+                wanted.setdefault(source, []).append(slot)
         for source, slots in wanted.items():
-            self._ask(source, list(dict.fromkeys(slots)), now)
+            self._ask(source, slots, now)
 
     def _may_ask(self, source: NodeId, now: Now) -> bool:
         if source in self._fetches:
@@ -334,14 +330,18 @@ class Learning:
         topology = self._topology
         assert topology is not None
         self._number = self._number % _ID_MAX + 1
-        self._fetches[source] = _Fetch(self._number, slots, now.mono_s)
+        self._fetches[source] = Request(self._number, slots, now.mono_s)
         fields = {"id": self._number, "slots": to_bitmap(slots)}
         self._ports.send(source, Lane.CONTROL, 0, ChangeStep(topology.epoch, FETCH, fields))
 
     def _finish_settled(self, slots: Iterable[int], now: Now) -> None:
         """Look at these slots again."""
         tasks = self._tasks
-        finished = [slot for slot in slots if slot in tasks and tasks[slot].settled]
+        finished = [
+            slot
+            for slot in slots
+            if slot in tasks and tasks[slot].enough and not self._stuck.get(slot)
+        ]
         if not finished:
             return
         for slot in finished:
@@ -371,10 +371,10 @@ class Learning:
         if promised and topology.generation == self._generation:
             return
         count = 0
-        for task in self._tasks.values():
-            sources = [source for sources, _count in task.needs for source in sources]
-            if all(source in task.good for source in sources):
-                task.needs = ()
+        all_heard = {task: task.all_heard for task in dict.fromkeys(self._tasks.values())}
+        for slot, task in self._tasks.items() if any(all_heard.values()) else ():
+            if all_heard[task]:
+                self._tasks[slot] = task.content()
                 count += 1
         if count:
             self._tell_losses(count)

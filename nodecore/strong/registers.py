@@ -216,6 +216,10 @@ class Registers:
         """Slots with registers or a floor, ascending."""
         return sorted({**dict.fromkeys(self._slots), **dict.fromkeys(self.floors)})
 
+    def holds(self, slot: int) -> bool:
+        """Whether a slot has registers."""
+        return slot in self._slots
+
     def keys(self) -> Iterator[tuple[bytes, int]]:
         """Every key and its slot."""
         for slot, registers in self._slots.items():

@@ -67,6 +67,10 @@ class _CopySource:
             for copy in self._registers.copies(slot, after, count)
         ]
 
+    def is_empty(self, slot: int) -> bool:
+        """See ``EntrySource``."""
+        return not self._registers.holds(slot)
+
 
 class StrongRoom:
     """See the module."""
@@ -86,7 +90,7 @@ class StrongRoom:
                 node.send,
                 node.is_live,
                 node.emit,
-                self.registers.drop_slot,
+                self._drop_slots,
                 self._on_change,
                 self._ask_for_epoch,
             )
@@ -205,6 +209,11 @@ class StrongRoom:
         elif topology is not None and message.epoch == topology.epoch:
             self.learning.on_streamed(peer, fields, now)
         return True
+
+    def _drop_slots(self, marks: bytes, now: Now) -> None:
+        for slot in self.registers.slots():
+            if marks[slot]:
+                self.registers.drop_slot(slot, now)
 
     def _on_fetch(self, peer: NodeId, epoch: int, fields: dict[str, object], now: Now) -> None:
         asked, topology = slots_of_fetch(fields), self._node.chain.document

@@ -195,7 +195,10 @@ class ReferenceTable:
         return [self.slot_of(key) for key in keys]
 
     def slot_count(self, slot: int) -> int:
-        return len(self._slots[_ranged("slot", slot, SLOTS_COUNT - 1)] or ())
+        if not 0 <= slot < SLOTS_COUNT:
+            _ranged("slot", slot, SLOTS_COUNT - 1)
+        index = self._slots[slot]
+        return len(index) if index else 0
 
     def slot_live(self, slot: int) -> int:
         return self.slot_count(slot) - self._slot_tombstones[slot]

@@ -40,6 +40,9 @@ class FakeStore:
     def slot_count(self, slot: int) -> int:
         return self.table.slot_count(slot)
 
+    def is_empty(self, slot: int) -> bool:
+        return not self.slots.get(slot) and not self.table.slot_count(slot)
+
     def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
         for key in self.table.slot_keys(slot):
             entry = self.table.get(key)

@@ -47,7 +47,7 @@ def test_the_streams_meet_every_write_quorum(n: int, w: int) -> None:
 
 def test_a_restarted_owner_wants_all_its_slots_from_the_others() -> None:
     topology = cluster(3)
-    found = dict(wants(NodeId("n1"), topology, SlotMap.compile(topology), bytearray(SLOTS)))
+    found = wants(NodeId("n1"), topology, SlotMap.compile(topology), bytearray(SLOTS))
     assert len(found) == SLOTS
     for need in found.values():
         assert sorted(need.sources) == ["n2", "n3"]
@@ -57,12 +57,12 @@ def test_a_restarted_owner_wants_all_its_slots_from_the_others() -> None:
 def test_a_complete_owner_of_a_stable_document_wants_nothing() -> None:
     topology = cluster(3)
     complete = bytearray(b"\1" * SLOTS)
-    assert not list(wants(NodeId("n1"), topology, SlotMap.compile(topology), complete))
+    assert wants(NodeId("n1"), topology, SlotMap.compile(topology), complete) == {}
 
 
 def test_a_sole_owner_has_nobody_to_ask() -> None:
     topology = cluster(1)
-    found = dict(wants(NodeId("n1"), topology, SlotMap.compile(topology), bytearray(SLOTS)))
+    found = wants(NodeId("n1"), topology, SlotMap.compile(topology), bytearray(SLOTS))
     assert {(need.sources, need.streams) for need in found.values()} == {((), 0)}
 
 
@@ -71,7 +71,7 @@ def test_a_join_makes_only_the_newcomer_copy() -> None:
     slot_map = SlotMap.compile(joint)
     counts = copies_to_make(slot_map)
     assert list(counts) == ["n5"]
-    found = dict(wants(NodeId("n5"), joint, slot_map, bytearray(SLOTS)))
+    found = wants(NodeId("n5"), joint, slot_map, bytearray(SLOTS))
     assert len(found) == counts[NodeId("n5")]
     assert all("n5" not in need.sources and need.streams == 2 for need in found.values())
 
@@ -81,7 +81,7 @@ def test_owners_that_stay_catch_up_when_the_set_of_owners_shrinks() -> None:
     slot_map = SlotMap.compile(joint)
     assert copies_to_make(slot_map) == {"n1": SLOTS, "n2": SLOTS}
     complete = bytearray(b"\1" * SLOTS)
-    found = dict(wants(NodeId("n1"), joint, slot_map, complete))
+    found = wants(NodeId("n1"), joint, slot_map, complete)
     assert len(found) == SLOTS
     # The own copy counts as one of the two.
     assert {need.streams for need in found.values()} == {1}
@@ -91,20 +91,29 @@ def test_nobody_copies_in_a_stable_document() -> None:
     assert copies_to_make(SlotMap.compile(cluster(4))) == {}
 
 
+def by_slot(node: NodeId, before: SlotMap, now: SlotMap) -> list[Standing]:
+    found: list[Standing] = []
+    for run, standing in standings(node, before, now):
+        assert run.start == len(found), "runs leave out no slot"
+        found += [standing] * len(run)
+    assert len(found) == SLOTS
+    return found
+
+
 def test_owners_stay_owners_and_newcomers_are_staged() -> None:
     stable = cluster(3)
     joint = propose_join(stable, member(4), NodeId("n1"))
     maps = SlotMap.compile(stable), SlotMap.compile(joint), SlotMap.compile(propose_stable(joint))
     n4 = NodeId("n4")
-    found = list(standings(n4, maps[0], maps[1]))
+    found = by_slot(n4, maps[0], maps[1])
     assert all(not s.was_owner and not s.was_staged and not s.is_owner for s in found)
     staged = [slot for slot, standing in enumerate(found) if standing.is_staged]
     assert staged
-    after = list(standings(n4, maps[1], maps[2]))
+    after = by_slot(n4, maps[1], maps[2])
     assert [slot for slot, standing in enumerate(after) if standing.is_owner] == staged
     assert all(after[slot].was_staged for slot in staged)
     cancelled = SlotMap.compile(propose_cancel(joint, "test"))
-    assert all(s.is_stranger for s in standings(n4, maps[1], cancelled))
+    assert all(s.is_stranger for s in by_slot(n4, maps[1], cancelled))
 
 
 @pytest.mark.parametrize(

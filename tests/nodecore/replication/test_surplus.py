@@ -110,6 +110,6 @@ def test_a_failed_owner_holds_up_nothing() -> None:
 def test_a_slot_that_is_wanted_again_is_kept_unless_it_is_too_old() -> None:
     holder = Holder(2)
     assert holder.rooms.left > 0
-    assert not holder.rooms.reclaim(holder.slot, moment(5.0))
+    assert holder.rooms.reclaim([holder.slot], moment(5.0)) == []
     holder.rooms.add(holder.slot, moment(5.0))
-    assert holder.rooms.reclaim(holder.slot, moment(6.0 + HINT_WINDOW_S))
+    assert holder.rooms.reclaim([holder.slot], moment(6.0 + HINT_WINDOW_S)) == [holder.slot]

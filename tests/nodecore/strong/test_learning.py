@@ -7,7 +7,7 @@ from dataclasses import replace
 from nodecore.config import Addresses
 from nodecore.effects import Emit
 from nodecore.ids import Epoch, NodeId, Now
-from nodecore.placement.proposals import bootstrap, propose_join
+from nodecore.placement.proposals import bootstrap, propose_cancel, propose_join
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Member, Topology
 from nodecore.strong.learning import FETCH, LEARNED, Learning, LearningPorts, slots_of_fetch
@@ -165,12 +165,28 @@ def test_an_owner_that_was_away_too_long_learns_again() -> None:
     learner = Learner()
     learner.adopt(FIRST, trusted=True)
     learner.learning.found(learner.now)
-    assert learner.learning.votes(5)
-    near = replace(FIRST, epoch=Epoch(FIRST.epoch + 2))
+    near = replace(FIRST, epoch=Epoch(FIRST.epoch + 2), owners_epoch=FIRST.epoch + 1)
     learner.adopt(near)
     assert learner.learning.votes(5)
-    learner.adopt(replace(FIRST, epoch=Epoch(near.epoch + 3)))
+    learner.adopt(replace(near, epoch=Epoch(near.epoch + 3), owners_epoch=near.epoch + 1))
     assert not learner.learning.votes(5)
+
+
+def test_documents_that_changed_no_owner_cost_no_vote_however_many_were_missed() -> None:
+    """A change that was begun and taken back, again and again, while two of five were cut off: if they
+    forgot their votes, the majority of some slots would be lost for good.
+    """
+    learner = Learner()
+    learner.adopt(FIRST, trusted=True)
+    learner.learning.found(learner.now)
+    document = FIRST
+    for _again in range(3):
+        document = propose_cancel(propose_join(document, member(4), N2), "test")
+    joint = propose_join(document, member(4), N2)
+    assert joint.epoch - FIRST.epoch == 7
+    learner.adopt(joint)
+    assert learner.learning.votes(5)
+    assert learner.learning.lacking == 0
 
 
 def test_a_source_that_lacks_it_too_does_not_keep_the_others_from_being_asked() -> None:
