@@ -125,6 +125,7 @@ METRICS: Final = (
     Metric("ringdeck_link_latency_seconds", "gauge", "Smoothed latency of calls to a peer.", ("peer",),
            lambda now: [((entry.peer,), entry.latency_ms / 1000) for entry in now.breakers[:LABELLED_MAX]]),
     _gauge("faults_active", "Injected faults on this node.", lambda now: len(now.faults)),
+    _counter("heat_operations", "Operations in complete windows of heat.", lambda now: now.heat_operations),
     _gauge("hot_keys", "Keys above the hot-key threshold.", lambda now: len(now.hot_keys)),
     _gauge("hot_key_requests_per_second", "Rate of the hottest key.",
            lambda now: max((heat.reads_per_s + heat.writes_per_s for heat in now.hot_keys), default=0.0)),

@@ -8,7 +8,6 @@ them in :func:`snapshot`.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nodecore import __version__
@@ -124,8 +123,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
     """Everything that the node says about itself at this moment."""
     coordinator, store, table = node.coordinator, node.store.statistics(), node.table
     reader, hints = coordinator.reader, coordinator.hints
-    topology = node.chain.document
-    process: Mapping[str, float] = recorder.process
+    topology, process = node.chain.document, recorder.process
     reads, writes = operations(node)
     primary, replica = len(node.standing.primary_slots), node.standing.slots_replica
     return NodeStatistics(
@@ -186,6 +184,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         faults=fault_states(node.fault_board, now),
         hot_keys=node.heat.hot_keys,
         slot_heat=node.heat.bands,
+        heat_operations=node.heat.operations,
         disk=None if node.disk_upkeep is None else node.disk_upkeep.statistics(),
         change=node.topology_changes.progress(),
         counters=_counters(node),

@@ -230,6 +230,8 @@ class NodeStatistics:
     hot_keys: tuple[KeyHeat, ...] = ()
     slot_heat: tuple[int, ...] = ()
     """Operations of the last window in each of HEAT_BANDS equal bands of slots."""
+    heat_operations: int = 0
+    """Operations in all windows of heat since the start."""
     disk: DiskStatistics | None = None
     """None: entries live in memory alone."""
     change: ChangeProgress | None = None

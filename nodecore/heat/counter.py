@@ -47,6 +47,7 @@ class HeatCounter:
         self._window_s = window_s
         self._reads: Counter[bytes] = Counter()
         self._writes: Counter[bytes] = Counter()
+        self._reads_pending: list[bytes] = []
         self._writes_pending: list[bytes] = []
         self._writes_lost = 0
         self._reads_lost = 0
@@ -58,6 +59,8 @@ class HeatCounter:
         self.bands: tuple[int, ...] = (0,) * HEAT_BANDS
         """Operations of the last complete window in each band of slots."""
         self.operations_per_s = 0.0
+        self.operations = 0
+        """Of all complete windows: the sum of what ``bands`` has shown."""
 
     @property
     def hot(self) -> tuple[bytes, ...]:
@@ -66,12 +69,11 @@ class HeatCounter:
 
     def note_writes(self, keys: Sequence[bytes]) -> None:
         """Count writes that this node coordinates; beyond the cap they are only numbered."""
-        room = TOUCHES_MAX - len(self._writes_pending)
-        if len(keys) <= room:
-            self._writes_pending.extend(keys)
-        else:
-            self._writes_pending.extend(keys[:room])
-            self._writes_lost += len(keys) - room
+        self._writes_lost += _extend(self._writes_pending, keys)
+
+    def note_reads(self, keys: Sequence[bytes]) -> None:
+        """Count reads that touch no entry of this node: misses that it coordinates, strong reads."""
+        self._reads_lost += _extend(self._reads_pending, keys)
 
     def tick(
         self,
@@ -97,6 +99,9 @@ class HeatCounter:
         self._writes_lost += writes_lost
         if written:
             self._move_writes(Counter(written))
+        if self._reads_pending:
+            self._reads.update(self._reads_pending)
+            self._reads_pending = []
         if self._writes_pending:
             self._writes.update(self._writes_pending)
             self._writes_pending = []
@@ -144,6 +149,7 @@ class HeatCounter:
             for slot, count in zip(slots, counted.values(), strict=True):
                 bands[slot // _SLOTS_PER_BAND] += count * scale
         self.bands = tuple(round(band) for band in bands)
+        self.operations += sum(self.bands)
         total = reads.total() * reads_scale + writes.total() * writes_scale
         self.operations_per_s = total / elapsed_s
         self._average(heaviest, sum(totals.values()), elapsed_s)
@@ -171,6 +177,13 @@ class HeatCounter:
             if rises or stays:
                 hot[key] = True
         self._hot = hot
+
+
+def _extend(pending: list[bytes], keys: Sequence[bytes]) -> int:
+    """Append within the cap of a tick; returns how many keys were left out."""
+    room = TOUCHES_MAX - len(pending)
+    pending.extend(keys if len(keys) <= room else keys[:room])
+    return max(0, len(keys) - room)
 
 
 def _sum(reads: Counter[bytes], writes: Counter[bytes]) -> dict[bytes, int]:

@@ -7,7 +7,7 @@ copies or quorums.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -120,6 +120,9 @@ class Coordinator:
         self.unknowns = 0
         self.on_write: Callable[[tuple[bytes, ...]], None] = _ignore_keys
         """Called with the keys of each write that a client asks for: heat."""
+        self.on_read: Callable[[Sequence[bytes]], None] = _ignore_keys
+        """Called with keys that a client reads and that touch no entry, here or elsewhere: those that
+        are not there, and strong ones."""
         self.on_latency: Callable[[str, int, int], None] = _ignore_latency
         """Called with (``read`` or ``write``, microseconds, 1) for each request of a client."""
 
@@ -138,12 +141,12 @@ class Coordinator:
     def submit(self, request: Request, on_outcome: OnOutcome, now: Now) -> Outcome | None:
         """Run a client's request, see ``Backend.submit``."""
         kind = "read" if type(request) is Read else "write"
-        counted = partial(self._on_outcome, on_outcome, kind, now.mono_s)
+        counted = partial(self._on_outcome, on_outcome, kind, request, now.mono_s)
         outcome = self._run(request, counted, now, forwarded=False)
         if outcome is not None:
             # Answered within its wake-up: too fast for a clock that is read once per wake-up.
             self.on_latency(kind, 0, 1)
-            self._count(outcome)
+            self._count(request, outcome)
         return outcome
 
     def _run(
@@ -158,15 +161,15 @@ class Coordinator:
                 self.reads += len(request.keys)
                 return self.reader.read(request, on_outcome, now)
             case Write():
-                self.writes += len(request.keys)
                 if not forwarded:
+                    self.writes += len(request.keys)
                     self.on_write(request.keys)
                 if not self._ports.clock.may_coordinate(now):
                     return self._write_elsewhere(request, on_outcome, now, forwarded=forwarded)
                 return self.writer.write(request, on_outcome, now)
             case Update():
-                self.writes += 1
                 if not forwarded:
+                    self.writes += 1
                     self.on_write((request.key,))
                 return self.updater.update(request, on_outcome, now, forwarded=forwarded)
             case _:
@@ -178,11 +181,12 @@ class Coordinator:
         assert self.strong is not None
         keys = self.strong.keys_of(request)
         if type(request) is Read:
-            self.reads += len(keys)
-        else:
-            self.writes += len(keys)
             if not forwarded:
-                self.on_write(keys)
+                self.reads += len(keys)
+                self.on_read(keys)
+        elif not forwarded:
+            self.writes += len(keys)
+            self.on_write(keys)
         elsewhere = partial(self._run, forwarded=forwarded)
         return self.strong.run(request, on_outcome, now, forwarded=forwarded, elsewhere=elsewhere)
 
@@ -271,20 +275,35 @@ class Coordinator:
                 self.calls.request(peer, probe, _ignore_end, now)
 
     def _on_outcome(
-        self, on_outcome: OnOutcome, kind: str, began_s: float, outcome: Outcome, now: Now
+        self,
+        on_outcome: OnOutcome,
+        kind: str,
+        request: Request,
+        began_s: float,
+        outcome: Outcome,
+        now: Now,
     ) -> None:
         self.on_latency(kind, round((now.mono_s - began_s) * 1e6), 1)
-        self._count(outcome)
+        self._count(request, outcome)
         on_outcome(outcome, now)
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, request: Request, outcome: Outcome) -> None:
         if isinstance(outcome, Failed):
             self.errors += 1
         elif isinstance(outcome, Unknown):
             self.unknowns += 1
+        elif type(request) is Read:
+            self._note_absent(request, outcome)
+
+    def _note_absent(self, request: Read, outcome: Done) -> None:
+        """An entry that is read is touched where it lies; what is nowhere is counted here."""
+        found, routing = outcome.result, self._routing
+        if isinstance(found, list) and None in found and routing is not None:
+            absent = [key for key, value in zip(request.keys, found, strict=True) if value is None]
+            self.on_read([key for key in absent if not routing.is_strong(key)])
 
 
-def _ignore_keys(_keys: tuple[bytes, ...]) -> None:
+def _ignore_keys(_keys: Sequence[bytes]) -> None:
     """Until heat is wired."""
 
 

@@ -97,7 +97,7 @@ class Updater:
     def _run(
         self, request: Update, route: Route, slot: int, on_outcome: OnOutcome, now: Now
     ) -> Outcome | None:
-        entry = self._store.get(request.key, now, touch=True)
+        entry = self._store.get_for_change(request.key, now)
         if (entry is None and route.absences > 1) or not self._reader.filled(slot):
             on_read = partial(self._on_read, request, on_outcome)
             outcome = self._reader.read(Read((request.key,)), on_read, now)

@@ -34,6 +34,8 @@ COLLECTED_PER_TICK_MAX: Final = 10_000
 SWEPT_PER_TICK_MAX: Final = 20_000
 HANDED_OVER_PER_TICK_MAX: Final = 4096
 """Some ten milliseconds: a million entries change their policy in a minute."""
+COUNTER_MAX: Final = 3
+"""Where an entry's policy counter stays."""
 _QUEUES_APART: Final = 2 * QUEUES_PER_POLICY
 """Numbers of queues for one policy: ``adaptive`` runs two while it switches."""
 SCANNED_PER_CALL_MAX: Final = 10_000
@@ -65,6 +67,15 @@ class Store(EntryChanges):
         self._queue_base = 0
         if isinstance(policy, Adaptive):
             policy.follow(self._feed.shadows)
+
+    def get_for_change(self, key: bytes, now: Now) -> Entry | None:
+        """``get`` for who computes a new value from the old one: the policy sees a use, heat a write
+        only, which its coordinator counts.
+        """
+        entry = self.get(key, now)
+        if entry is not None and entry.kind != Kind.TOMBSTONE and entry.counter < COUNTER_MAX:
+            entry.counter += 1
+        return entry
 
     def take_back(self, key: bytes, version: Version) -> bool:
         """Forget exactly this version, a tombstone too: it should never have been here."""

@@ -11,11 +11,6 @@ way and by the sweep) lets an entry back in.
 
 **Queues.** The table tallies entries and bytes per policy queue, because inline writes change sizes
 behind the policy's back. ``assign`` moves an entry between queues. An entry object lives from the
-moment its key becomes live until it is removed or becomes a tombstone; then it is *detached*: its
-queue is 0 for ever, so that a reference left in a policy's queue is known to be stale.
-
-**Queues.** The table tallies entries and bytes per policy queue, because inline writes change sizes
-behind the policy's back. ``assign`` moves an entry between queues. An entry object lives from the
 moment its key becomes live until it is removed or becomes a tombstone (or the reverse); then it is
 *detached*: its queue is 0 for ever, so that a reference left in a policy's queue is known stale.
 

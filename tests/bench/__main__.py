@@ -3,8 +3,9 @@
 Each figure is the median of alternating rounds; read the ratios, not the absolute numbers. Sections:
 ``resp`` (one node, compiled and reference table, P=1, 16, 64), ``cluster`` (three nodes, N=3),
 ``memory`` (bytes of private memory an entry), ``million`` (tail latency with a million entries),
-``native`` (mget, mset), ``http`` (cache hits by wrk), ``exact`` (counters against requests sent),
-``policies`` (what eviction policies add to hits and insertions).
+``native`` (mget, mset), ``http`` (cache hits), ``exact`` (counters and heat against requests sent),
+``policies`` (what eviction policies add to hits and insertions), ``console`` (what the screen costs). Exits with 1
+when a section fails: the others are measured all the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import signal
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -118,11 +120,16 @@ def main(arguments: list[str]) -> int:
     unknown = [name for name in options.sections if name not in choices]
     if unknown:
         parser.error(f"no such section: {', '.join(unknown)}")
-    results = {}
+    results: dict[str, object] = {}
+    failed: list[str] = []
     for name in options.sections or list(choices):
-        results[name] = choices[name](options.rounds, options.scale)
+        try:
+            results[name] = choices[name](options.rounds, options.scale)
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            failed.append(name)
+            print(f"\n{name}: failed: {error}", file=sys.stderr)
     print("\n" + json.dumps({name: value for name, value in results.items() if value is not None}))
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import resource
 import statistics
 import sys
 import time
+from dataclasses import dataclass, field
 
 import trio
 
@@ -20,18 +21,53 @@ KEYS = 20_000
 FLIGHTS = 8
 
 
-def cpu_s(nodes: list[Server]) -> float:
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    return own.ru_utime + own.ru_stime + sum(node.cpu_s() for node in nodes)
+@dataclass
+class Costs:
+    """Rates and processor times, by what was measured."""
+
+    servers: list[Server]
+    rates: dict[str, list[float]] = field(default_factory=dict)
+    cpu_us: dict[str, list[float]] = field(default_factory=dict)
+
+    def begin(self) -> tuple[float, float]:
+        """What :meth:`end` subtracts."""
+        return time.perf_counter(), self._cpu_s()
+
+    def end(self, began: tuple[float, float], title: str, keys: int) -> None:
+        """So many keys were moved since."""
+        elapsed_s, used_s = time.perf_counter() - began[0], self._cpu_s() - began[1]
+        self.rates.setdefault(title, []).append(keys / elapsed_s)
+        self.cpu_us.setdefault(title, []).append(used_s / keys * 1e6)
+
+    def medians(self) -> dict[str, float]:
+        """Keys/s by title, and microseconds of CPU a key by title and ``_cpu_us``."""
+        figures = {title: statistics.median(samples) for title, samples in self.rates.items()}
+        for title, samples in self.cpu_us.items():
+            figures[f"{title}_cpu_us"] = statistics.median(samples)
+        return figures
+
+    def _cpu_s(self) -> float:
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        return own.ru_utime + own.ru_stime + sum(server.cpu_s() for server in self.servers)
+
+
+def all_keys() -> list[bytes]:
+    """The keys of one pass."""
+    return [b"key:%016d" % index for index in range(KEYS)]
+
+
+def passes_of(scale: float) -> int:
+    """How often all keys are moved for one sample."""
+    return max(1, int(10 * scale))
 
 
 async def run(
     targets: list[str], rounds: int, scale: float, nodes: list[Server]
 ) -> dict[str, float]:
-    keys = [b"key:%016d" % index for index in range(KEYS)]
+    """Medians over the rounds, see :class:`Costs`."""
+    keys = all_keys()
     value = b"x" * 100
-    rates: dict[str, list[float]] = {}
-    costs: dict[str, list[float]] = {}
+    costs = Costs(nodes)
     async with Client.connect(targets) as client:
 
         async def flight(name: str, batches: list[list[bytes]]) -> None:
@@ -42,24 +78,17 @@ async def run(
                     answer = await client.mget(batch, timeout_s=10.0)
                     assert answer.count(value) == len(batch)
 
-        passes = max(1, int(10 * scale))
         for _ in range(rounds):
             for size in BATCHES:
                 batches = [keys[start : start + size] for start in range(0, KEYS, size)]
                 for name in ("mset", "mget"):
-                    start, before = time.perf_counter(), cpu_s(nodes)
-                    for _ in range(passes):
+                    began = costs.begin()
+                    for _ in range(passes_of(scale)):
                         async with trio.open_nursery() as nursery:
                             for part in range(FLIGHTS):
                                 nursery.start_soon(flight, name, batches[part::FLIGHTS])
-                    elapsed_s, used_s = time.perf_counter() - start, cpu_s(nodes) - before
-                    title = f"{name} of {size}"
-                    rates.setdefault(title, []).append(KEYS * passes / elapsed_s)
-                    costs.setdefault(title, []).append(used_s / (KEYS * passes) * 1e6)
-    figures = {name: statistics.median(samples) for name, samples in rates.items()}
-    for name, samples in costs.items():
-        figures[f"{name}_cpu_us"] = statistics.median(samples)
-    return figures
+                    costs.end(began, f"{name} of {size}", KEYS * passes_of(scale))
+    return costs.medians()
 
 
 if __name__ == "__main__":

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 
 from tests.bench.servers import Server
+
+CONNECTIONS = 50
+TAILS = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 
 
 @dataclass(frozen=True)
@@ -29,24 +33,17 @@ def redis_benchmark(
     requests: int,
     keys: int,
     value_bytes: int = 100,
+    connections: int = CONNECTIONS,
 ) -> RespFigure:
-    """Run one test (``get`` or ``set``) over 50 connections against the first server."""
-    program = shutil.which("redis-benchmark")
-    assert program is not None, "redis-benchmark is not installed"
+    """Run one test (``get`` or ``set``) against the first server."""
     before = sum(server.cpu_s() for server in servers)
-    done = subprocess.run(
-        [
-            program, "-h", "127.0.0.1", "-p", str(servers[0].resp), "-t", test, "-c", "50",
-            "-P", str(pipeline), "-n", str(requests), "-r", str(keys), "-d", str(value_bytes), "--csv",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
+    printed = _run(
+        servers[0], "-t", test, "-c", str(connections), "-P", str(pipeline), "-n", str(requests),
+        "-r", str(keys), "-d", str(value_bytes), "--csv",
     )  # fmt: skip
     used = sum(server.cpu_s() for server in servers) - before
-    rows = list(csv.DictReader(io.StringIO(done.stdout[done.stdout.index('"test"') :])))
-    assert rows, done.stdout
+    rows = list(csv.DictReader(io.StringIO(printed[printed.index('"test"') :])))
+    assert rows, printed
     row = rows[-1]
     return RespFigure(
         float(row["rps"]),
@@ -54,3 +51,37 @@ def redis_benchmark(
         float(row["p99_latency_ms"]),
         used / requests * 1e6,
     )
+
+
+def get_tail_ms(server: Server, requests: int, keys: int) -> dict[str, float]:
+    """Percentiles of single GETs of random keys in milliseconds, see TAILS.
+
+    redis-benchmark prints its distribution in steps that halve the rest (99.805, 99.902 ...): of
+    these the first that is not below the percentile is taken.
+    """
+    printed = _run(
+        server, "-t", "get", "-c", str(CONNECTIONS), "-n", str(requests), "-r", str(keys)
+    )
+    steps = [
+        (float(percent), float(at_ms))
+        for percent, at_ms in re.findall(r"([\d.]+)% <= ([\d.]+) milliseconds \(cum", printed)
+    ]
+    assert steps, printed
+    return {
+        name: next(at_ms for percent, at_ms in steps if percent >= wanted)
+        for name, wanted in TAILS.items()
+    }
+
+
+def _run(server: Server, *options: str) -> str:
+    """What redis-benchmark prints."""
+    program = shutil.which("redis-benchmark")
+    assert program is not None, "redis-benchmark is not installed"
+    done = subprocess.run(
+        [program, "-h", "127.0.0.1", "-p", str(server.resp), *options],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import statistics
 import subprocess
@@ -12,8 +11,8 @@ import sys
 import time
 import urllib.request
 
-from tests.bench.resp import redis_benchmark
-from tests.bench.servers import ROOT, Server, redis_server, ringdeck_nodes
+from tests.bench.resp import get_tail_ms, redis_benchmark
+from tests.bench.servers import ROOT, redis_server, ringdeck_nodes
 
 REDIS_BENCHMARK_KEY = b"key:%012d"
 """How redis-benchmark spells its keys."""
@@ -59,67 +58,59 @@ def memory(rounds: int, scale: float) -> dict[str, float]:
 
 
 def million(rounds: int, scale: float) -> dict[str, float]:
-    """Latency tail of GET at P=1 with a million entries resident."""
+    """Latency tail of GET at P=1 over 50 connections with a million entries resident."""
     count = int(1_000_000 * scale)
     figures = {}
-    print(f"\ntail: GET at P=1, 50 connections, {count:,} entries resident")
+    print(f"\ntail: GET at P=1, 50 connections, {count:,} entries resident, ms")
     with redis_server() as redis, ringdeck_nodes(1) as nodes:
-        for server in (redis, *nodes):
-            fill(server.resp, count)
-        for server in (redis, *nodes):
-            tails = [get_tail_ms(server, 20_000, count) for _ in range(rounds)]
-            figures[server.name] = statistics.median(tails)
-            print(f"  {server.name:14} p99.9 {figures[server.name]:.3f} ms", flush=True)
+        contenders = (redis, *nodes)
+        for server in contenders:
+            fill(server.resp, count, key=REDIS_BENCHMARK_KEY)
+        samples: dict[str, list[dict[str, float]]] = {}
+        for _ in range(rounds):
+            for server in contenders:
+                tail = get_tail_ms(server, int(200_000 * scale), count)
+                samples.setdefault(server.name, []).append(tail)
+        for name, tails in samples.items():
+            medians = {key: statistics.median(tail[key] for tail in tails) for key in tails[0]}
+            figures[name] = medians["p99.9"]
+            shown = "  ".join(f"{key} {value:.3f}" for key, value in medians.items())
+            print(f"  {name:14} {shown}", flush=True)
     return figures
-
-
-def get_tail_ms(server: Server, requests: int, count: int) -> float:
-    """p99.9 of single GETs over one connection, in milliseconds."""
-    samples = []
-    with socket.create_connection(("127.0.0.1", server.resp), 30) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for index in range(requests):
-            command = b"*2\r\n$3\r\nGET\r\n$20\r\nkey:%016d\r\n" % (index * 7919 % count)
-            start = time.perf_counter()
-            connection.sendall(command)
-            answer = connection.recv(65536)
-            samples.append(time.perf_counter() - start)
-            assert answer.startswith(b"$100"), answer
-    return sorted(samples)[int(len(samples) * 0.999)] * 1e3
 
 
 def native(rounds: int, scale: float) -> dict[str, float]:
-    """Keys/s of mget and mset by the Python client as its own process, three nodes, N=3, W=2."""
-    figures: dict[str, float] = {}
-    with ringdeck_nodes(3) as nodes:
+    """Keys/s of mget and mset by the Python client as its own process, three nodes, N=3, W=2; beside
+    it a Python client of redis-server that moves the same batches.
+    """
+    with redis_server() as redis, ringdeck_nodes(3) as nodes:
         targets = ",".join(f"127.0.0.1:{node.native}" for node in nodes)
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "tests.bench.native_load", targets, str(rounds), str(scale),
-                ",".join(str(node.pid) for node in nodes),
-            ],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        figures = json.loads(done.stdout)
+        pids = ",".join(str(node.pid) for node in nodes)
+        figures = _load("native_load", targets, str(rounds), str(scale), pids)
+        peer = _load("redis_load", str(redis.resp), str(redis.pid), str(rounds), str(scale))
     print(
-        "\nnative client, three nodes, N=3 W=2, values of 100 bytes: keys/s | CPU us a key, all four"
+        "\nnative client, three nodes, N=3 W=2, values of 100 bytes, and redis-server with hiredis: "
+        "keys/s | CPU us a key, clients and servers"
     )
     for name, figure in figures.items():
         if not name.endswith("_cpu_us"):
-            print(f"  {name:18} {figure:12,.0f}   {figures[name + '_cpu_us']:6.2f}")
-    return figures
+            print(
+                f"  {name:13} ringdeck {figure:12,.0f} {figures[name + '_cpu_us']:6.2f}   "
+                f"redis-server {peer[name]:12,.0f} {peer[name + '_cpu_us']:6.2f}"
+            )
+    return figures | {f"redis-server {name}": value for name, value in peer.items()}
 
 
-def http(rounds: int, scale: float) -> dict[str, float] | None:
-    """Cache hits/s through the HTTP door, by wrk."""
-    program = shutil.which("wrk")
-    if program is None:
-        print("\nhttp: skipped, wrk is not installed")
-        return None
-    figures = []
-    cpu_us = []
-    with ringdeck_nodes(1) as nodes:
+def http(rounds: int, scale: float) -> dict[str, float]:
+    """Cache hits/s through the HTTP door; beside it GETs of the same key by as many connections of
+    redis-server, which has no such door.
+    """
+    connections, seconds = 16, 3.0 * scale
+    loads: list[dict[str, float]] = []
+    cpu_us: list[float] = []
+    peers: list[float] = []
+    with redis_server() as redis, ringdeck_nodes(1) as nodes:
+        fill(redis.resp, 1, key=REDIS_BENCHMARK_KEY)
         url = f"http://127.0.0.1:{nodes[0].http}/cache/user:123"
         put = urllib.request.Request(
             url, b'{"value": {"name": "John"}}', {"Content-Type": "application/json"}, method="PUT"
@@ -127,42 +118,72 @@ def http(rounds: int, scale: float) -> dict[str, float] | None:
         urllib.request.urlopen(put, timeout=10).close()
         for _ in range(rounds):
             before = nodes[0].cpu_s()
-            done = subprocess.run(
-                [program, "-t1", "-c16", "-d3s", url],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=60,
+            arguments = str(nodes[0].http), "/cache/user:123", str(connections), str(seconds)
+            load = _load("http_load", *arguments)
+            loads.append(load)
+            cpu_us.append((nodes[0].cpu_s() - before) / load["requests"] * 1e6)
+            peer = redis_benchmark(
+                [redis],
+                "get",
+                pipeline=1,
+                requests=int(100_000 * scale),
+                keys=1,
+                connections=connections,
             )
-            found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-            assert found is not None, done.stdout
-            assert "Non-2xx" not in done.stdout, done.stdout
-            figures.append(float(found.group(1)))
-            answered = re.search(r"(\d+) requests in", done.stdout)
-            assert answered is not None, done.stdout
-            cpu_us.append((nodes[0].cpu_s() - before) / int(answered.group(1)) * 1e6)
-    rate, cost = statistics.median(figures), statistics.median(cpu_us)
+            peers.append(peer.operations_per_s)
+    rate = statistics.median(load["hits_per_s"] for load in loads)
+    p99_ms = statistics.median(load["p99_ms"] for load in loads)
+    cost, peer_rate = statistics.median(cpu_us), statistics.median(peers)
     print(
-        f"\nhttp: {rate:,.0f} hits/s on one node (wrk, 16 connections), {cost:.1f} us of CPU each"
+        f"\nhttp: {rate:,.0f} hits/s on one node ({connections} connections), p99 {p99_ms:.2f} ms, "
+        f"{cost:.1f} us of CPU each; redis-server GET {peer_rate:,.0f}/s"
     )
-    return {"hits_per_s": rate, "cpu_us": cost}
+    return {
+        "hits_per_s": rate,
+        "p99_ms": p99_ms,
+        "cpu_us": cost,
+        "redis-server_gets_per_s": peer_rate,
+    }
 
 
 def exact(rounds: int, scale: float) -> dict[str, int]:
-    """The node's own counters against the number of requests sent."""
+    """The node's own counters, and what its heat has counted, against the number of requests sent.
+
+    Raises:
+        AssertionError: they differ.
+    """
     requests = int(200_000 * scale)
     with ringdeck_nodes(1) as nodes:
         redis_benchmark(nodes, "set", pipeline=16, requests=requests, keys=1000)
         redis_benchmark(nodes, "get", pipeline=16, requests=requests, keys=1000)
-        time.sleep(1.5)
+        # Heat counts by windows of a second: the last one must have been closed.
+        time.sleep(2.5)
         with urllib.request.urlopen(
             f"http://127.0.0.1:{nodes[0].http}/metrics", timeout=10
         ) as page:
             text = page.read().decode()
     counted = {
         name: int(float(found.group(1)))
-        for name in ("ringdeck_reads_total", "ringdeck_writes_total")
-        if (found := re.search(rf"^{name}(?:{{[^}}]*}})? ([\d.e+]+)$", text, re.MULTILINE))
+        for name in ("reads_total", "writes_total", "heat_operations_total")
+        if (found := re.search(rf"^ringdeck_{name}(?:{{[^}}]*}})? ([\d.e+]+)$", text, re.MULTILINE))
     }
-    print(f"\nexact: sent {requests:,} SET and {requests:,} GET, /metrics counted {counted}")
+    print(f"\nexact: sent {requests:,} SET and {requests:,} GET, counted {counted}")
+    expected = {
+        "reads_total": requests,
+        "writes_total": requests,
+        "heat_operations_total": 2 * requests,
+    }
+    assert counted == expected, f"sent {expected}, counted {counted}"
     return {"sent": requests, **counted}
+
+
+def _load(module: str, *arguments: str) -> dict[str, float]:
+    """Run a generator as its own process; the figures that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.bench.{module}", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert isinstance(figures, dict)
+    return figures

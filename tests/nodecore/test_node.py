@@ -21,6 +21,7 @@ from nodecore.requests import (
     Level,
     Outcome,
     Read,
+    Request,
     Unknown,
     Update,
     Value,
@@ -516,6 +517,28 @@ def test_what_the_gate_writes_is_heat_of_writes() -> None:
     pump.run(1.3)
     (heat,) = node.heat.hot_keys or node.statistics(pump.now).hot_keys
     assert heat.writes_per_s == 3 * heat.reads_per_s > 0
+
+
+def test_every_request_is_counted_once_and_is_heat_once() -> None:
+    pump = Pump(3)
+    pump.run(3.0)
+    requests: list[Request] = [
+        Write((b"a", b"b"), (b"1", b"2")),
+        Read((b"a", b"b", b"absent")),
+        Update(b"count", Change.INCREMENT, (1,)),
+        Update(b"count", Change.INCREMENT, (1,)),
+        Write((b"strong:s",), (b"1",)),
+        Read((b"strong:s", b"strong:absent")),
+    ]
+    for name in pump.nodes:
+        for request in requests:
+            assert isinstance(pump.submit(name, request), Done)
+    pump.run(2.5)
+    found = [node.statistics(pump.now) for node in pump.nodes.values()]
+    reads, writes = len(found) * 5, len(found) * 5
+    assert sum(statistics.reads for statistics in found) == reads
+    assert sum(statistics.writes for statistics in found) == writes
+    assert sum(statistics.heat_operations for statistics in found) == reads + writes
 
 
 def test_a_node_that_lost_its_records_does_not_wait_either() -> None:
