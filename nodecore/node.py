@@ -130,7 +130,7 @@ class Node:
             lambda key: self.topology_changes.surplus.belongs(key),
             self.recorder.load_hint,
         )
-        self.heat = HeatCounter(self.table.slot_of)
+        self.heat = HeatCounter(self.table)
         self.coordinator.on_write = self.heat.note_writes
         self.coordinator.on_read = self.heat.note_reads
         self.coordinator.on_latency = self.recorder.record_latency
@@ -236,6 +236,7 @@ class Node:
     def end_of_turn(self, now: Now) -> None:
         """Send what has collected for each peer during this wake-up."""
         self.clock.end_of_turn()
+        self._ticker.relieve()
         self.coordinator.flush(now)
         self.strong.flush(now)
 

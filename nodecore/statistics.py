@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from nodecore.table.interface import BANDS_COUNT
+
 
 @dataclass(frozen=True, slots=True)
 class KeyHeat:
@@ -252,7 +254,7 @@ class NodeStatistics:
         return msgspec.convert(plain, cls, strict=False)
 
 
-HEAT_BANDS = 128
+HEAT_BANDS = BANDS_COUNT
 """Bands of 128 slots: enough rows for the tallest heat map."""
 
 

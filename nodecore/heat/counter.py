@@ -1,8 +1,10 @@
 """Heat of one node: which keys and which parts of the ring are busy.
 
-Counting is exact: the keys touched in a tick arrive as a list and go through one ``Counter``, which
-is faster in Python than any sketch and has no error. Past the cap of the touch buffer the rest is
-known only as a number; the counts are then scaled, and the reported error bound says so.
+Counting is exact: the keys that were touched arrive as lists and go through a ``Counter``, which is
+faster in Python than any sketch and has no error. Two bounds are kept by sampling, after which the
+counts are scaled and the reported error bound says so: that of the touch buffer, and that of the
+different keys in a window, for it is those that cost memory and time. The bands of slots are tallied
+by the table and always exact.
 
 Rates are those of the last *complete* window (one second); an exponentially weighted average with
 hysteresis rides along for deciding what is hot. This module reports; it mitigates nothing.
@@ -10,13 +12,13 @@ hysteresis rides along for deciding what is hot. This module reports; it mitigat
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final, Protocol
 
-from nodecore.ids import SLOTS_COUNT, Now
+from nodecore.ids import Now
 from nodecore.limits import HOT_KEYS_REPORTED, TOUCHES_MAX
 from nodecore.statistics import HEAT_BANDS, KeyHeat
 
@@ -25,32 +27,47 @@ EWMA_WEIGHT: Final = 0.5
 """Of the newest window."""
 AVERAGED_KEYS_MAX: Final = 1000
 """Keys whose average is kept between windows: the heaviest of each window."""
+KEYS_EXACT_MAX: Final = 16_384
+"""Different keys of a window that are counted before it begins to sample: some 5 ms at its close."""
+THINNING: Final = 4
+"""By so much the sample is thinned each time, and by half of it made denser again."""
 SHARE_HOT: Final = 0.01
 """Share of the node's operations from which a key may be called hot; half of it cools it again."""
 RATE_HOT_MIN: Final = 100.0
 """Operations per second below which nothing is hot, whatever its share."""
 _Z: Final = 3.0
 
-_SLOTS_PER_BAND: Final = SLOTS_COUNT // HEAT_BANDS
+
+class BandTally(Protocol):
+    """What heat needs of the table."""
+
+    def slot_of(self, key: bytes) -> int: ...
+    def note(self, keys: Sequence[bytes]) -> None: ...
+    def take_bands(self) -> list[int]: ...
 
 
 class HeatCounter:
-    """Counts per tick, reports per window.
+    """Counts as touches come, reports per window.
 
     Args:
-        slot_of: key -> slot.
+        table: tallies the bands.
         window_s: length of a reported window.
     """
 
-    def __init__(self, slot_of: Callable[[bytes], int], window_s: float = WINDOW_S) -> None:
-        self._slot_of = slot_of
+    def __init__(self, table: BandTally, window_s: float = WINDOW_S) -> None:
+        self._table = table
         self._window_s = window_s
-        self._reads: Counter[bytes] = Counter()
+        self._totals: Counter[bytes] = Counter()
+        """Reads and writes."""
         self._writes: Counter[bytes] = Counter()
         self._reads_pending: list[bytes] = []
         self._writes_pending: list[bytes] = []
-        self._writes_lost = 0
         self._reads_lost = 0
+        self._writes_lost = 0
+        self._one_of = 1
+        """The sample: all touches, or each so manieth."""
+        self._offset = 0
+        self._keys_max = KEYS_EXACT_MAX
         self._started_s: float | None = None
         self._averages: dict[bytes, float] = {}
         self._hot: dict[bytes, bool] = {}
@@ -69,95 +86,119 @@ class HeatCounter:
 
     def note_writes(self, keys: Sequence[bytes]) -> None:
         """Count writes that this node coordinates; beyond the cap they are only numbered."""
+        self._table.note(keys)
         self._writes_lost += _extend(self._writes_pending, keys)
 
     def note_reads(self, keys: Sequence[bytes]) -> None:
         """Count reads that touch no entry of this node: misses that it coordinates, strong reads."""
+        self._table.note(keys)
         self._reads_lost += _extend(self._reads_pending, keys)
 
-    def tick(
+    @property
+    def waiting(self) -> int:
+        """Keys that were noted and are not counted yet."""
+        return len(self._reads_pending) + len(self._writes_pending)
+
+    def count(
         self,
         touched: Sequence[bytes],
-        touches_lost: int,
-        now: Now,
+        touches_lost: int = 0,
         written: Sequence[bytes] = (),
         writes_lost: int = 0,
     ) -> None:
-        """Take what a tick touched.
+        """Take what was touched, and what was noted here meanwhile.
 
         Args:
-            touched: the keys, in any order, repeated.
+            touched: keys, in any order, repeated; the table has tallied their bands.
             touches_lost: how many more there were.
-            now: the end of the tick.
             written: those of ``touched`` that were writes; all others were reads.
             writes_lost: those of ``touches_lost`` that were writes.
         """
-        if self._started_s is None:
-            self._started_s = now.mono_s
-        self._reads.update(touched)
         self._reads_lost += touches_lost - writes_lost
         self._writes_lost += writes_lost
-        if written:
-            self._move_writes(Counter(written))
+        self._add(touched, written)
         if self._reads_pending:
-            self._reads.update(self._reads_pending)
-            self._reads_pending = []
+            pending, self._reads_pending = self._reads_pending, []
+            self._add(pending, ())
         if self._writes_pending:
-            self._writes.update(self._writes_pending)
-            self._writes_pending = []
+            pending, self._writes_pending = self._writes_pending, []
+            self._add(pending, pending)
+
+    def _add(self, touched: Sequence[bytes], written: Sequence[bytes]) -> None:
+        if self._one_of > 1:
+            touched, written = self._sampled(touched, written)
+        self._totals.update(touched)
+        if written:
+            self._writes.update(written)
+        if len(self._totals) >= self._keys_max:
+            self._one_of *= THINNING
+            self._keys_max += KEYS_EXACT_MAX // THINNING
+
+    def _sampled(
+        self, touched: Sequence[bytes], written: Sequence[bytes]
+    ) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        one_of = self._one_of
+        # Another place each time: clients send their keys in patterns.
+        self._offset = (self._offset + 1) % one_of
+        some, some_written = touched[self._offset :: one_of], written[self._offset :: one_of]
+        writes_lost = len(written) - len(some_written)
+        self._writes_lost += writes_lost
+        self._reads_lost += len(touched) - len(some) - writes_lost
+        return some, some_written
+
+    def tick(self, now: Now) -> None:
+        """Close the window when it is over."""
+        if self._started_s is None:
+            self._started_s = now.mono_s
         elapsed_s = now.mono_s - self._started_s
         if elapsed_s >= self._window_s:
             self._close_window(elapsed_s)
             self._started_s = now.mono_s
 
-    def _move_writes(self, written: Counter[bytes]) -> None:
-        """Count as writes what was counted as reads with all touches."""
-        reads = self._reads
-        for key, count in written.items():
-            left = reads[key] - count
-            if left > 0:
-                reads[key] = left
-            else:
-                del reads[key]
-        self._writes.update(written)
-
     def _close_window(self, elapsed_s: float) -> None:
-        reads, writes = self._reads, self._writes
-        self._reads, self._writes = Counter(), Counter()
-        reads_scale, reads_error = _scale(reads.total(), self._reads_lost)
-        writes_scale, writes_error = _scale(writes.total(), self._writes_lost)
+        totals, writes = self._totals, self._writes
+        self._totals, self._writes = Counter(), Counter()
+        writes_count = writes.total()
+        reads_count = totals.total() - writes_count
+        reads_scale, reads_error = _scale(reads_count, self._reads_lost)
+        writes_scale, writes_error = _scale(writes_count, self._writes_lost)
         self._reads_lost = self._writes_lost = 0
-        totals = _sum(reads, writes)
+        self._fit_sample(len(totals))
         heaviest = _heaviest(totals, AVERAGED_KEYS_MAX)
-        self.hot_keys = tuple(
-            KeyHeat(
-                key=key,
-                reads_per_s=reads[key] * reads_scale / elapsed_s,
-                writes_per_s=writes[key] * writes_scale / elapsed_s,
-                slot=self._slot_of(key),
-                error=(
-                    _Z
-                    * (math.sqrt(reads[key]) * reads_error + math.sqrt(writes[key]) * writes_error)
+        rates: list[KeyHeat] = []
+        for key, count in heaviest[:HOT_KEYS_REPORTED]:
+            written = writes[key]
+            read = max(0, count - written)
+            error = math.sqrt(read) * reads_error + math.sqrt(written) * writes_error
+            rates.append(
+                KeyHeat(
+                    key=key,
+                    reads_per_s=read * reads_scale / elapsed_s,
+                    writes_per_s=written * writes_scale / elapsed_s,
+                    slot=self._table.slot_of(key),
+                    error=_Z * error / elapsed_s,
                 )
-                / elapsed_s,
             )
-            for key, _count in heaviest[:HOT_KEYS_REPORTED]
-        )
-        bands = [0.0] * HEAT_BANDS
-        for counted, scale in ((reads, reads_scale), (writes, writes_scale)):
-            slots = map(self._slot_of, counted)
-            for slot, count in zip(slots, counted.values(), strict=True):
-                bands[slot // _SLOTS_PER_BAND] += count * scale
-        self.bands = tuple(round(band) for band in bands)
+        self.hot_keys = tuple(rates)
+        self.bands = tuple(self._table.take_bands())
         self.operations += sum(self.bands)
-        total = reads.total() * reads_scale + writes.total() * writes_scale
+        total = max(0, reads_count) * reads_scale + writes_count * writes_scale
         self.operations_per_s = total / elapsed_s
-        self._average(heaviest, sum(totals.values()), elapsed_s)
+        self._average(heaviest, total, total / max(1, totals.total()), elapsed_s)
 
-    def _average(self, heaviest: list[tuple[bytes, int]], total: int, elapsed_s: float) -> None:
+    def _fit_sample(self, keys: int) -> None:
+        """Make the next window's sample denser when this one left room."""
+        self._keys_max = KEYS_EXACT_MAX
+        if self._one_of > 1 and keys < KEYS_EXACT_MAX // 2:
+            self._one_of //= 2
+
+    def _average(
+        self, heaviest: list[tuple[bytes, int]], total: float, scale: float, elapsed_s: float
+    ) -> None:
+        """Who is hot; ``scale`` makes counts of the sample into numbers of operations."""
         averages: dict[bytes, float] = {}
-        counts = dict(heaviest)
-        for key, count in heaviest:
+        counts = {key: count * scale for key, count in heaviest}
+        for key, count in counts.items():
             averages[key] = EWMA_WEIGHT * count + (1 - EWMA_WEIGHT) * self._averages.get(key, 0.0)
         for key, average in self._averages.items():
             if key not in counts and average >= 2.0 and len(averages) < 2 * AVERAGED_KEYS_MAX:
@@ -167,10 +208,10 @@ class HeatCounter:
         floor = RATE_HOT_MIN * elapsed_s
         spread = EWMA_WEIGHT / (2 - EWMA_WEIGHT)
         for key, average in averages.items():
-            count = counts.get(key, 0)
+            count = counts.get(key, 0.0)
             sure = max(
-                average - _Z * math.sqrt(average * spread),
-                count - _Z * math.sqrt(count),
+                average - _Z * math.sqrt(average * scale * spread),
+                count - _Z * math.sqrt(count * scale),
             )
             rises = sure > max(SHARE_HOT * total, floor)
             stays = key in self._hot and average > max(SHARE_HOT * total, floor) / 2
@@ -186,29 +227,23 @@ def _extend(pending: list[bytes], keys: Sequence[bytes]) -> int:
     return max(0, len(keys) - room)
 
 
-def _sum(reads: Counter[bytes], writes: Counter[bytes]) -> dict[bytes, int]:
-    """Reads and writes together, in order of first appearance."""
-    if not writes or not reads:
-        return writes or reads
-    totals = dict(reads)
-    for key, count in writes.items():
-        totals[key] = totals.get(key, 0) + count
-    return totals
-
-
-def _heaviest(totals: dict[bytes, int], count_max: int) -> list[tuple[bytes, int]]:
+def _heaviest(totals: Counter[bytes], count_max: int) -> list[tuple[bytes, int]]:
     """The heaviest keys, heaviest first and, of equal weight, greatest key first.
 
-    Sorting the bare counts gives the threshold at a fraction of the cost of ordering the keys, of
-    which there may be a hundred thousand; only those at or above it are ordered.
+    Where the last places are tied, the keys that came first have them. Most keys of a wide window
+    count little: finding the threshold from how many count how much never orders them.
     """
-    if len(totals) > count_max:
-        least = sorted(totals.values(), reverse=True)[count_max - 1]
-        heavy = [item for item in totals.items() if item[1] > least]
-        tied = [key for key, count in totals.items() if count == least]
-        heavy += [(key, least) for key in heapq.nlargest(count_max - len(heavy), tied)]
-    else:
+    if len(totals) <= count_max:
         heavy = list(totals.items())
+    else:
+        room, least = count_max, 0
+        for count, keys in sorted(Counter(totals.values()).items(), reverse=True):
+            if keys >= room:
+                least = count
+                break
+            room -= keys
+        heavy = [item for item in totals.items() if item[1] > least]
+        heavy += islice((item for item in totals.items() if item[1] == least), room)
     heavy.sort(key=lambda item: (item[1], item[0]), reverse=True)
     return heavy
 

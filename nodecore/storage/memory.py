@@ -19,9 +19,9 @@ from nodecore.storage.eviction.adaptive import Adaptive
 from nodecore.storage.eviction.handover import Handover
 from nodecore.storage.eviction.interface import QUEUES_PER_POLICY, EvictionPolicy
 from nodecore.storage.paging import HASH_BITS, SlotPages
-from nodecore.storage.reports import StoreStatistics, StoreTick
+from nodecore.storage.reports import StoreStatistics, StoreTick, Touches
 from nodecore.storage.room import EVICTIONS_PER_TICK_MAX, headroom_bytes
-from nodecore.storage.shadow_feed import ShadowFeed
+from nodecore.storage.shadow_feed import SAMPLES_PER_TICK_MAX, ShadowFeed
 from nodecore.table.interface import QUEUE_TOMBSTONES, Entry, Kind, Table
 
 __all__ = ["ApplyResult", "Cause", "ChangeHook", "EntryTuple", "Store", "StoreTick"]
@@ -90,13 +90,8 @@ class Store(EntryChanges):
     def tick(self, now: Now) -> StoreTick:
         """Do what is due; every part has a budget, so that a tick stays short."""
         table = self.table
-        self._settle()
-        touched, table.touched = table.touched, []
-        lost, table.touches_lost = table.touches_lost, 0
-        written, table.written = table.written, []
-        writes_lost, table.writes_lost = table.writes_lost, 0
-        self._hits_seen = 0
-        self._watch(touched)
+        touches = self.take_touches()
+        self._choose_policy()
         expiring, table.expiring = table.expiring, []
         for expires_ms, key in expiring:
             self._wheel.add(key, expires_ms)
@@ -112,13 +107,26 @@ class Store(EntryChanges):
         expired = self.evictions["expired"] - self._expired_before
         self._expired_before = self.evictions["expired"]
         return StoreTick(
-            touched=touched,
-            touches_lost=lost,
-            written=written,
-            writes_lost=writes_lost,
+            touches=touches,
             evicted=evicted,
             expired=expired,
         )
+
+    def take_touches(self, samples_max: int = SAMPLES_PER_TICK_MAX) -> Touches:
+        """The uses since the last call, once policy and (of so many) shadow caches have seen them.
+
+        The tick calls it, and under load the node in between, so that no tick has much to do.
+        """
+        table = self.table
+        self._settle()
+        touched, table.touched = table.touched, []
+        lost, table.touches_lost = table.touches_lost, 0
+        written, table.written = table.written, []
+        writes_lost, table.writes_lost = table.writes_lost, 0
+        self._hits_seen = 0
+        self._feed.feed(self._arrived, touched, self.owner_decides, samples_max)
+        self._arrived.clear()
+        return Touches(touched, lost, written, writes_lost)
 
     def _keep_headroom(self) -> None:
         table = self.table
@@ -191,10 +199,9 @@ class Store(EntryChanges):
             self.policy = policy.new
             self._limit_inline_writes()
 
-    def _watch(self, touched: list[bytes]) -> None:
-        """Show the tick's requests to the shadow caches, and let ``adaptive`` choose by them."""
-        ratios = self._feed.feed(self._arrived, touched, self.owner_decides)
-        self._arrived.clear()
+    def _choose_policy(self) -> None:
+        """Let ``adaptive`` choose by what the shadow caches have seen."""
+        ratios = self._feed.end_tick(self.owner_decides)
         if ratios is not None and isinstance(self.policy, Adaptive):
             self.policy.choose(ratios)
         self._hand_over()

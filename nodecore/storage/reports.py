@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nodecore.ids import Version
 from nodecore.storage.eviction.shadows import Estimate
+
+
+class Touches(NamedTuple):
+    """Uses of entries, in order."""
+
+    touched: list[bytes]
+    """Keys, repeated."""
+    touches_lost: int
+    """How many more there were beyond the cap."""
+    written: list[bytes]
+    """Those of ``touched`` that were writes which the gate served."""
+    writes_lost: int
+    """Those of ``touches_lost`` that were such writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTick:
     """Result of one tick."""
 
-    touched: list[bytes]
-    """Keys touched since the last tick, in order, repeated."""
-    touches_lost: int
-    """Touches beyond the cap: scale the counts by (len + lost) / len."""
-    written: list[bytes]
-    """Those of ``touched`` that were writes which the gate served."""
-    writes_lost: int
-    """Those of ``touches_lost`` that were such writes."""
+    touches: Touches
+    """Since they were last taken."""
     evicted: list[tuple[bytes, Version]]
     """Evicted since the last tick where this node decides: other owners drop up to that version."""
     expired: int

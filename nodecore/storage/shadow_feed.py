@@ -1,15 +1,15 @@
 """Shows the node's requests to its shadow caches, off the path of the requests.
 
-Once a tick it passes on the sampled ones among the keys that were read and the keys that were new,
-of slots where this node decides about eviction: elsewhere it does not see the reads. The shadows get
-the share of the memory that such slots take. A tick has a budget; when it runs out often, the sample
-is made thinner.
+It passes on the sampled ones among the keys that were read and the keys that were new, of slots
+where this node decides about eviction: elsewhere it does not see the reads. The shadows get the share
+of the memory that such slots take. A tick has a budget; when it runs out often, the sample is made
+thinner.
 """
 
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from itertools import chain, islice
 from typing import Final, final
 
@@ -49,27 +49,33 @@ class ShadowFeed:
         self.overhead_bytes = 0
         """Memory of the shadows, as of the last tick."""
         self._ticks = self._exhausted = 0
+        self._samples_left, self._keys_left = SAMPLES_PER_TICK_MAX, KEYS_PER_TICK_MAX
 
     def estimates(self) -> tuple[Estimate, ...]:
         """What every policy would have done here, best first; empty before the first round."""
         return self.shadows.estimates()
 
     def feed(
-        self, arrived: Iterable[bytes], touched: Iterable[bytes], decides: Decides
-    ) -> dict[str, float] | None:
-        """Pass on one tick's requests.
+        self,
+        arrived: Collection[bytes],
+        touched: Collection[bytes],
+        decides: Decides,
+        samples_max: int = SAMPLES_PER_TICK_MAX,
+    ) -> None:
+        """Pass on requests, within what is left of the tick's budget.
 
         Args:
             arrived: keys that were stored anew, in order.
             touched: keys that were read, in order.
             decides: whether this node decides about eviction in a slot.
-
-        Returns:
-            The averaged miss ratio of every policy when a round ended, else None.
+            samples_max: at most so many now.
         """
         table, shadows = self._table, self.shadows
-        below, budget = shadows.sampled_below, SAMPLES_PER_TICK_MAX
-        for key in islice(chain(arrived, touched), KEYS_PER_TICK_MAX):
+        below, budget = shadows.sampled_below, min(samples_max, self._samples_left)
+        self._samples_left -= budget
+        keys_max = self._keys_left
+        self._keys_left -= min(keys_max, len(arrived) + len(touched))
+        for key in islice(chain(arrived, touched), keys_max):
             if crc32(key) >= below:
                 continue
             entry = table.get(key)
@@ -80,8 +86,18 @@ class ShadowFeed:
                 continue
             budget -= 1
             shadows.request(key, entry.size)
+        self._samples_left += budget
+
+    def end_tick(self, decides: Decides) -> dict[str, float] | None:
+        """The tick's requests have all been passed on.
+
+        Returns:
+            The averaged miss ratio of every policy when a round ended, else None.
+        """
+        shadows = self.shadows
         self._ticks += 1
-        self._exhausted += budget <= 0
+        self._exhausted += self._samples_left <= 0
+        self._samples_left, self._keys_left = SAMPLES_PER_TICK_MAX, KEYS_PER_TICK_MAX
         self.overhead_bytes = shadows.overhead_bytes
         ratios = shadows.end_round() if shadows.sampled >= ROUND_SAMPLES else None
         if self._ticks >= REFIT_TICKS:

@@ -118,6 +118,7 @@ class TieredChanges(Store):
     def _note_use(self, key: bytes) -> None:
         """A use that the table did not see; heat counts it."""
         table = self.table
+        table.note((key,))
         if len(table.touched) < table.touches_max:
             table.touched.append(key)
         else:

@@ -18,18 +18,21 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import KEY_BYTES_MAX, TOUCHES_MAX, VALUE_BYTES_MAX
-from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, HLC_MAX, MULTI_GET_BYTES_MAX, SERVE_BYTES_MAX
+from nodecore.table.interface import BANDS_COUNT, ENTRY_OVERHEAD_BYTES, HLC_MAX, MULTI_GET_BYTES_MAX, SERVE_BYTES_MAX
 from nodecore.table.tie import tie_wins
 
 cdef enum:
     SLOTS = 16384
     QUEUES = 64
+    BANDS = 128
+    SLOTS_PER_BAND = SLOTS // BANDS
     TOMBSTONES = 63
     READ = 1
     SOLE = 2
     CELLS_MIN = 64
     OUT_BYTES_KEPT = 4194304
 assert SLOTS == SLOTS_COUNT
+assert BANDS == BANDS_COUNT
 
 cdef Py_ssize_t OVERHEAD = ENTRY_OVERHEAD_BYTES
 cdef Py_ssize_t KEY_MAX = KEY_BYTES_MAX
@@ -98,6 +101,7 @@ cdef class CompiledTable:
     cdef uint32_t _generation
     cdef int64_t tally_bytes[QUEUES]
     cdef int64_t tally_counts[QUEUES]
+    cdef int64_t band_counts[BANDS]
     cdef char* out
     cdef Py_ssize_t out_used, out_room
     cdef list _touched, _written
@@ -382,24 +386,37 @@ cdef class CompiledTable:
 
     # -- gate
 
-    cdef inline int note(self, bytes key) except -1:
+    cdef inline int mark(self, bytes key, unsigned int slot) except -1:
+        self.band_counts[slot // SLOTS_PER_BAND] += 1
         if PyList_GET_SIZE(self._touched) < self.touches_max:
             PyList_Append(self._touched, key)
         else:
             self.touches_lost += 1
         return 0
 
-    cdef inline int note_write(self, bytes key) except -1:
+    cdef inline int mark_write(self, bytes key, unsigned int slot) except -1:
         if PyList_GET_SIZE(self._touched) < self.touches_max:
             PyList_Append(self._written, key)
         else:
             self.writes_lost += 1
-        return self.note(key)
+        return self.mark(key, slot)
 
     def touch(self, bytes key not None, Entry entry not None):
         if (entry.marks & 3) < 3:
             entry.marks += 1
-        self.note(key)
+        self.mark(key, entry.slot)
+
+    def note(self, keys):
+        for slot in self.slots_of(keys):
+            self.band_counts[<unsigned int>slot // SLOTS_PER_BAND] += 1
+
+    def take_bands(self):
+        cdef list bands = []
+        cdef int band
+        for band in range(BANDS):
+            PyList_Append(bands, self.band_counts[band])
+            self.band_counts[band] = 0
+        return bands
 
     def slot_of(self, bytes key not None):
         return slot_of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
@@ -476,7 +493,7 @@ cdef class CompiledTable:
                     self.gate_hits += 1
                     if (entry.marks & 3) < 3:
                         entry.marks += 1
-                    self.note(entry.key)
+                    self.mark(entry.key, entry.slot)
                     continue
             PyList_Append(found, None)
         return found
@@ -588,11 +605,13 @@ cdef class CompiledTable:
         """1 when answered, 0 when the long way must."""
         cdef PyObject* found = self.find_text(text, size)
         cdef Entry entry
+        cdef unsigned int slot
         if found == NULL:
-            if not self.flags[slot_of_text(text, size)] & SOLE or not self.allows(text, size):
+            slot = slot_of_text(text, size)
+            if not self.flags[slot] & SOLE or not self.allows(text, size):
                 return 0
             self.gate_reads += 1
-            self.note(PyBytes_FromStringAndSize(text, size))
+            self.mark(PyBytes_FromStringAndSize(text, size), slot)
             self.say_bytes(nil)
             return 1
         entry = <Entry>found
@@ -602,14 +621,14 @@ cdef class CompiledTable:
             if not self.flags[entry.slot] & SOLE:
                 return 0
             self.gate_reads += 1
-            self.note(entry.key)
+            self.mark(entry.key, entry.slot)
             self.say_bytes(nil)
             return 1
         self.gate_reads += 1
         self.gate_hits += 1
         if (entry.marks & 3) < 3:
             entry.marks += 1
-        self.note(entry.key)
+        self.mark(entry.key, entry.slot)
         self.say_bytes(entry.reply)
         return 1
 
@@ -642,7 +661,7 @@ cdef class CompiledTable:
         if is_fresh:
             PyList_Append(self.inserted, entry.key)
         self.gate_writes += 1
-        self.note_write(entry.key)
+        self.mark_write(entry.key, entry.slot)
         self.say(b"+OK\r\n", 5)
         return 1
 

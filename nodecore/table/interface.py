@@ -42,6 +42,8 @@ SERVE_BYTES_MAX: Final = 1024 * 1024
 """``serve`` stops once its replies reach this, so that a deep pipeline of large values is bounded."""
 MULTI_GET_BYTES_MAX: Final = 16 * 1024 * 1024
 """``multi_get`` answers nothing more once its values reach this: no link carries a longer answer."""
+BANDS_COUNT: Final = 128
+"""Bands of neighbouring slots, all of one width, by which touches are tallied."""
 QUEUE_TOMBSTONES: Final = 63
 QUEUES_COUNT: Final = 64
 
@@ -180,7 +182,17 @@ class Table(Protocol):
         """Entries of a queue."""
 
     def touch(self, key: bytes, entry: Entry) -> None:
-        """What the gate does on a hit: bump the counter, append to ``touched``."""
+        """What the gate does on a hit: bump the counter, append to ``touched``, tally the band."""
+
+    def note(self, keys: Sequence[bytes]) -> None:
+        """Uses of keys that the table has not seen itself: into the tally of the bands.
+
+        Raises:
+            TypeError: a key is not bytes.
+        """
+
+    def take_bands(self) -> list[int]:
+        """Touches and notes since the last call by band of slots, those beyond the cap included."""
 
     def slot_of(self, key: bytes) -> int:
         """CRC16/XMODEM of the hash-tag part modulo 16384."""

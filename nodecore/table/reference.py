@@ -14,6 +14,7 @@ from typing import Final, final
 from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import TOUCHES_MAX
 from nodecore.table.interface import (
+    BANDS_COUNT,
     ENTRY_OVERHEAD_BYTES,
     HLC_MAX,
     MULTI_GET_BYTES_MAX,
@@ -29,6 +30,7 @@ from nodecore.table.plain_commands import PlainCommand, parse, plain_run
 from nodecore.table.reference_entry import NIL_REPLY, ReferenceEntry, gone
 from nodecore.table.tie import tie_wins
 
+_SLOTS_PER_BAND: Final = SLOTS_COUNT // BANDS_COUNT
 _KINDS: Final = frozenset(int(kind) for kind in Kind)
 _INT64_MAX: Final = (1 << 63) - 1
 _UINT32_MAX: Final = (1 << 32) - 1
@@ -56,6 +58,7 @@ class ReferenceTable:
         self._generation = 0
         self._queue_bytes = [0] * QUEUES_COUNT
         self._queue_counts = [0] * QUEUES_COUNT
+        self._bands = [0] * BANDS_COUNT
         self.touched: list[bytes] = []
         self.touches_lost = 0
         self.written: list[bytes] = []
@@ -168,20 +171,29 @@ class ReferenceTable:
     def touch(self, key: bytes, entry: Entry) -> None:
         if entry.counter < 3:
             entry.counter += 1
-        self._note(key)
+        self._mark(key, entry.slot)
 
-    def _note(self, key: bytes) -> None:
+    def note(self, keys: Sequence[bytes]) -> None:
+        for slot in self.slots_of(keys):
+            self._bands[slot // _SLOTS_PER_BAND] += 1
+
+    def take_bands(self) -> list[int]:
+        bands, self._bands = self._bands, [0] * BANDS_COUNT
+        return bands
+
+    def _mark(self, key: bytes, slot: int) -> None:
+        self._bands[slot // _SLOTS_PER_BAND] += 1
         if len(self.touched) < self.touches_max:
             self.touched.append(key)
         else:
             self.touches_lost += 1
 
-    def _note_write(self, key: bytes) -> None:
+    def _mark_write(self, key: bytes, slot: int) -> None:
         if len(self.touched) < self.touches_max:
             self.written.append(key)
         else:
             self.writes_lost += 1
-        self._note(key)
+        self._mark(key, slot)
 
     def slot_of(self, key: bytes) -> int:
         opening = key.find(b"{")
@@ -330,11 +342,11 @@ class ReferenceTable:
     def _serve_get(self, key: bytes, now_ms: int, nil: bytes, hit_bits: int) -> bytes | None:
         entry = self._entries.get(key)
         if entry is None:
-            sole = self._flags[self.slot_of(key)] & SLOT_SOLE
-            if not sole or not self._allows(key):
+            slot = self.slot_of(key)
+            if not self._flags[slot] & SLOT_SOLE or not self._allows(key):
                 return None
             self.gate_reads += 1
-            self._note(key)
+            self._mark(key, slot)
             return nil
         if not self._servable(entry) or not self._flags[entry.slot] & hit_bits:
             return None
@@ -342,7 +354,7 @@ class ReferenceTable:
             if not self._flags[entry.slot] & SLOT_SOLE:
                 return None
             self.gate_reads += 1
-            self._note(entry.key)
+            self._mark(entry.key, entry.slot)
             return nil
         self.gate_reads += 1
         self.gate_hits += 1
@@ -374,5 +386,5 @@ class ReferenceTable:
         if fresh:
             self.inserted.append(stored.key)
         self.gate_writes += 1
-        self._note_write(stored.key)
+        self._mark_write(stored.key, stored.slot)
         return b"+OK\r\n"

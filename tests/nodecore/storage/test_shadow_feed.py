@@ -66,7 +66,9 @@ def test_a_tick_has_a_budget_and_a_busy_node_a_thinner_sample() -> None:
     keys = [b"%d" % number for number in range(3000)] * 3
     before = feed.shadows.sampled_below
     for _ in range(60):
-        feed.feed([], keys, lambda _slot: True)
+        feed.feed([], keys[:4500], lambda _slot: True, SAMPLES_PER_TICK_MAX // 2)
+        feed.feed([], keys[4500:], lambda _slot: True)
+        feed.end_tick(lambda _slot: True)
     assert feed.skipped > 10_000
     assert feed.shadows.sampled_below < before
     assert feed.shadows.sampled <= 60 * SAMPLES_PER_TICK_MAX

@@ -42,6 +42,7 @@ def table_state(table: Table) -> object:
         table.touches_lost,
         table.written,
         table.writes_lost,
+        table.take_bands(),
         table.inserted,
         table.expiring,
         table.older,

@@ -134,6 +134,8 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(lambda n: lambda t: setattr(t, "touches_max", n), st.integers(0, 20)),
     st.builds(lambda n: lambda t: setattr(t, "inline_bytes_max", n), st.integers(0, 3000)),
     st.builds(lambda ks: lambda t: t.slots_of(ks), st.lists(keys, max_size=4)),
+    st.builds(lambda ks: lambda t: t.note(ks), st.lists(st.one_of(keys, st.just("a")), max_size=4)),
+    st.builds(lambda: lambda t: t.take_bands()),
     st.builds(lambda ks: lambda t: t.split(ks, bytes([0, 2]) * (SLOTS_COUNT // 2)), st.lists(keys, max_size=4)),
     st.builds(
         lambda data, at, most: lambda t: t.plain_run(data, at, most),
