@@ -27,7 +27,7 @@ from nodecore.runtime.faulted import FaultedConnection, PipeClock
 from nodecore.storage.disk import DiskWrites, NoDisk
 from nodecore.table.interface import Table
 from transport.messages import Lane
-from transport.runtime.connection import Connection, Handler
+from transport.runtime.connection import Connection, Handler, Unclaimed
 
 Connect: TypeAlias = Callable[[Callable[[], None], str], Session]
 """Makes a session from its wake and the client's address."""
@@ -250,7 +250,11 @@ class Clients:
         """What a listener calls for each connection; the bound is on those of all doors here."""
 
         def accept(connection: Connection) -> Handler | None:
-            if len(self.open) >= connections_max or self.clock.refuses(CLIENT, self.node_id):
+            if self.clock.refuses(CLIENT, self.node_id):
+                # Nobody is told anything through a partition, that the node is full least of all.
+                connection.abort("cut by a fault")
+                return Unclaimed()
+            if len(self.open) >= connections_max:
                 return None
             # One reply can be large; what many hold together is bounded by ``note_backlog``.
             connection.unsent_bytes_max = CLIENTS_UNSENT_BYTES_MAX + 2 * READ_BYTES_MAX

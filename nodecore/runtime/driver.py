@@ -21,6 +21,7 @@ from nodecore import __version__
 from nodecore.config import NodeConfig
 from nodecore.disk_faults import DiskFaults
 from nodecore.doors.http import HttpSession
+from nodecore.doors.http_replies import error_reply, head
 from nodecore.doors.resp import RespDoor
 from nodecore.effects import DiskWrite, Effect, Emit, Persist, Send, SetPeers, Severity, Stop
 from nodecore.ids import NodeId, Now
@@ -47,8 +48,8 @@ _LINKS_REVIEW_S: Final = 0.02
 """While busy, the deadlines of links (seconds away) are looked up at most this often."""
 _DRAIN_S: Final = 2.0
 _RESP_FULL: Final = b"-ERR max number of clients reached\r\n"
-_HTTP_FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_HTTP_FULL: Final = head(
+    error_reply(503, "overloaded", "too many connections", b"Retry-After: 1\r\n"), False
 )
 _LEVELS: Final = {
     Severity.INFO: logging.INFO,

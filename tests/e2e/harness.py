@@ -80,6 +80,8 @@ class Cluster:
         self.environment = environment(home)
         self.nodes: list[dict[str, Any]] = []
         """As ``start`` printed them."""
+        self.started: dict[str, Any] = {}
+        """What ``start`` printed."""
 
     def run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> Done:
         """Run ``ringdeck ARGUMENTS`` to its end."""
@@ -104,6 +106,7 @@ class Cluster:
         """Start it; returns its nodes as printed."""
         found = self.ok("cluster", "start", "--nodes", str(nodes), "--json", *options).json
         assert isinstance(found["nodes"], list)
+        self.started = found
         self.nodes = found["nodes"]
         return self.nodes
 

@@ -19,6 +19,12 @@ from tests.e2e.harness import Cluster, cluster, wait_until
 pytestmark = pytest.mark.slow
 
 KEYS = 300
+DOORS = ("resp", "http", "native")
+MEMBER_FIELDS = {
+    "id", "pid", "status", "slots_primary", "slots_replica", "keys", "memory_bytes", "ops_per_s",
+    *DOORS,
+}  # fmt: skip
+"""What scripts read; more or fewer would break them."""
 
 
 def fill(client: redis.Redis) -> dict[bytes, bytes]:
@@ -50,11 +56,17 @@ def test_start_status_stop(tmp_path: Path) -> None:
     with cluster(tmp_path, 0) as ring:
         nodes = ring.start(3)
         assert [node["id"] for node in nodes] == ["n1", "n2", "n3"]
+        assert set(ring.started) == {"name", "cluster_id", "gateway", "nodes"}
+        assert (ring.started["name"], ring.started["gateway"]) == (ring.name, None)
+        assert all(set(node) == {"id", "pid", *DOORS} for node in nodes)
+        assert sorted(node["pid"] for node in nodes) == sorted(ring.pids())
         again = ring.run("cluster", "start", "--name", ring.name)
         assert again.code == 2
         assert "is running" in again.err
         status = ring.status()
+        assert set(status) == {"epoch", "state", "members"}
         assert status["state"] == "stable"
+        assert all(set(member) == MEMBER_FIELDS for member in status["members"])
         assert [member["status"] for member in status["members"]] == ["alive"] * 3
         assert sum(member["slots_primary"] for member in status["members"]) == 16_384
         with urllib.request.urlopen(f"http://{nodes[0]['http']}/health/ready", timeout=5) as reply:

@@ -13,7 +13,7 @@ from nodecore.runtime.faulted import PipeClock
 from nodecore.storage.disk import Area, DiskWrites, Durability, NoDisk
 from nodecore.table import make_table
 from tests.nodecore.doors.fakes import FakeBackend
-from transport.faults import FaultBoard
+from transport.faults import FaultBoard, parse_fault
 from transport.runtime.connection import Connection
 
 
@@ -37,6 +37,22 @@ def test_doors_share_the_bound_and_one_has_a_reserve() -> None:
     for client in list(clients.open)[:3]:
         clients.forget(client)
     assert resp(connection()) is not None, "who has left makes room"
+
+
+def test_who_is_cut_off_is_reset_without_a_word() -> None:
+    board = FaultBoard()
+    clients = Clients("n1", make_table(), PipeClock(board, 7), Now(1.0, 1_000))
+    accept = clients.acceptor(RespDoor(FakeBackend()).connect, 0)
+    reasons: list[str] = []
+    connection = cast(
+        "Connection",
+        SimpleNamespace(peer=("127.0.0.1", 1), unsent_bytes_max=0, abort=reasons.append),
+    )
+    assert accept(connection) is None, "full: its door says so"
+    board.add("cut-1", parse_fault({"kind": "cut", "link": "client->n1"}), "test", 1.0)
+    assert accept(connection) is not None
+    assert reasons == ["cut by a fault"]
+    assert not clients.open
 
 
 class _Session:

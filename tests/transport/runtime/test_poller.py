@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
 
@@ -83,6 +84,23 @@ def poller() -> Iterator[Poller]:
     made = Poller()
     yield made
     made.close()
+
+
+def test_the_system_watches_for_clients_that_vanish(poller: Poller) -> None:
+    """A half-open connection sends nothing and takes nothing: only probes find it."""
+    door = Door(poller)
+    with (
+        door.dial() as client,
+        socket.socket(fileno=os.dup(door.handlers[0].connection.fd)) as ours,
+    ):
+        assert ours.getpeername() == client.getsockname()
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            probes = [
+                ours.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            ]
+            assert probes == [60, 15, 4], "found gone within two minutes"
 
 
 def test_what_arrives_is_delivered_and_answered(poller: Poller) -> None:
