@@ -17,7 +17,7 @@ from console.runtime import launcher
 from console.runtime.admin_client import call_first, open_admin
 from console.runtime.processes import RunState, state_of
 from console.runtime.secret import HELD
-from console.runtime.spawner import DetachedSpawner
+from console.runtime.spawner import DetachedSpawner, spawner_for
 from console.runtime.state_dir import StateDir
 from console.runtime.supervisor import Supervisor
 from nodecore.errors import Code, InvalidTopology
@@ -64,7 +64,7 @@ def local_supervisor(name: str) -> Supervisor:
             f"no cluster {name!r} on this machine", hint=f"ringdeck cluster start --name {name}"
         )
     HELD.use_recorded(record.settings)
-    return Supervisor(state, record, DetachedSpawner())
+    return Supervisor(state, record, spawner_for(record))
 
 
 def running_cluster(name: str) -> Supervisor:

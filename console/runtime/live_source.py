@@ -26,7 +26,7 @@ from console.runtime.live_commands import LiveCommands
 from console.runtime.load_process import LoadProcess, open_load
 from console.runtime.node_feed import NodeFeed
 from console.runtime.secret import HELD
-from console.runtime.spawner import DetachedSpawner, open_warden
+from console.runtime.spawner import open_warden, spawner_for
 from console.runtime.state_dir import StateDir, tail
 from console.runtime.supervisor import Supervisor
 from console.snapshots import LocalProcess, Observed, SnapshotAssembler
@@ -114,7 +114,7 @@ class LiveSource(LiveCommands):
                     hint=f"ringdeck cluster start --name {options.name}",
                 )
             HELD.use_recorded(record.settings)
-            self._supervisor = Supervisor(state, record, DetachedSpawner())
+            self._supervisor = Supervisor(state, record, spawner_for(record))
             return
         warden = await stack.enter_async_context(open_warden())
         with state.locked():

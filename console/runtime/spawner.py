@@ -1,6 +1,6 @@
-"""How node processes are begun and signalled: on their own, or as children of a warden.
+"""How node processes are begun and signalled: on their own, for another's console, or by a warden.
 
-Both ways offer the same small protocol, so that the supervisor need not know which one is used.
+All ways offer the same small protocol, so that the supervisor need not know which one is used.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any, Final, Protocol, final
 
 import trio
 
+from console.cluster_record import ClusterRecord
 from console.errors import StartFailed
 from console.runtime.processes import (
     RunState,
     exit_text,
+    look,
     python_environment,
     reap,
     send,
@@ -79,6 +81,45 @@ class DetachedSpawner:
 
 
 @final
+class OwnedSpawner(DetachedSpawner):
+    """Processes for a cluster that a console of another process owns: they end with that console."""
+
+    def __init__(self, owner_pid: int, owner_born: str) -> None:
+        super().__init__()
+        self._owner = [str(owner_pid), owner_born]
+        self.keepers: list[int] = []
+        """Their processes, until they were seen to have ended."""
+
+    async def spawn(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output_path: Path
+    ) -> int:
+        pid = await super().spawn(arguments, environment, output_path)
+        keeper = [sys.executable, "-m", "console.runtime.keeper", str(pid), look(pid)[1]]
+        try:
+            self.keepers.append(
+                await super().spawn(
+                    [*keeper, *self._owner], python_environment(os.environ), Path(os.devnull)
+                )
+            )
+        except StartFailed:
+            # Better no node than one that nobody ends.
+            send(pid, look(pid)[1], signal.SIGKILL)
+            raise
+        return pid
+
+    def exit_text(self, pid: int) -> str:
+        self.keepers = [keeper for keeper in self.keepers if reap(keeper) is None]
+        return super().exit_text(pid)
+
+
+def spawner_for(record: ClusterRecord) -> DetachedSpawner:
+    """How to begin further nodes of a cluster that runs: as its other nodes live."""
+    if record.owner_pid and state_of(record.owner_pid, record.owner_born) is not RunState.GONE:
+        return OwnedSpawner(record.owner_pid, record.owner_born)
+    return DetachedSpawner()
+
+
+@final
 class WardenSpawner:
     """Processes that a warden keeps: they end with this process, however it ends."""
 
@@ -113,7 +154,8 @@ class WardenSpawner:
         if state_of(pid, born) is RunState.GONE:
             return False
         answer = await self._ask({"do": "signal", "pid": pid, "signal": int(number)})
-        return "pid" in answer
+        # A node that a command restarted, or another console added, is no child of the warden.
+        return "pid" in answer or send(pid, born, number)
 
     def exit_text(self, pid: int) -> str:
         return self._exits.get(pid, "")

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import trio
 
+from console.cluster_record import ClusterRecord
 from console.runtime.processes import RunState, look, python_environment, state_of
-from console.runtime.spawner import open_warden
+from console.runtime.spawner import DetachedSpawner, OwnedSpawner, open_warden, spawner_for
 
 SLEEPER = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 
@@ -75,6 +77,48 @@ async def test_children_run_are_signalled_and_reported(tmp_path: Path) -> None:
         other = await warden.spawn(SLEEPER, os.environ, tmp_path / "out")
         other_born = look(other)[1]
     assert state_of(other, other_born) is RunState.GONE
+
+
+async def test_a_node_that_another_process_started_is_signalled_too(tmp_path: Path) -> None:
+    outsider = await DetachedSpawner().spawn(SLEEPER, os.environ, tmp_path / "out")
+    born = look(outsider)[1]
+    async with open_warden() as warden:
+        assert await warden.signal(outsider, born, signal.SIGKILL)
+    assert wait_gone([outsider]) == []
+
+
+async def test_a_node_started_for_a_console_ends_with_it_even_paused(tmp_path: Path) -> None:
+    console = await DetachedSpawner().spawn(SLEEPER, os.environ, tmp_path / "out")
+    spawner = OwnedSpawner(console, look(console)[1])
+    node = await spawner.spawn(SLEEPER, os.environ, tmp_path / "out")
+    (keeper,) = spawner.keepers
+    os.kill(node, signal.SIGSTOP)
+    assert look(keeper)[0] is not RunState.GONE
+    os.kill(console, signal.SIGKILL)
+    assert wait_gone([console, node, keeper]) == []
+    assert spawner.exit_text(node) == "exit -9"
+    assert spawner.keepers == []
+
+
+async def test_a_keeper_ends_with_its_node(tmp_path: Path) -> None:
+    console = await DetachedSpawner().spawn(SLEEPER, os.environ, tmp_path / "out")
+    spawner = OwnedSpawner(console, look(console)[1])
+    node = await spawner.spawn(SLEEPER, os.environ, tmp_path / "out")
+    try:
+        assert await spawner.signal(node, look(node)[1], signal.SIGKILL)
+        assert wait_gone([node, *spawner.keepers]) == []
+        assert look(console)[0] is not RunState.GONE
+    finally:
+        os.kill(console, signal.SIGKILL)
+
+
+def test_further_nodes_live_as_the_others_do() -> None:
+    alone = ClusterRecord("test", "test-1", ())
+    assert not isinstance(spawner_for(alone), OwnedSpawner)
+    here = os.getpid()
+    owned = replace(alone, owner_pid=here, owner_born=look(here)[1])
+    assert isinstance(spawner_for(owned), OwnedSpawner)
+    assert not isinstance(spawner_for(replace(owned, owner_born="before")), OwnedSpawner)
 
 
 async def test_bad_commands_are_answered_and_do_not_end_it() -> None:
