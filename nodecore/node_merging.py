@@ -50,6 +50,7 @@ class Merging:
         members = [m.node_id for m in document.all_members if m.node_id != own]
         begun, ended = self.separations.tick(members, now)
         self.merges.tick(begun, ended, now)
+        self.conflicts.tick(now)
 
     def _name_of(self, tag: int) -> str:
         return self._names.get(tag, f"{tag:08x}")

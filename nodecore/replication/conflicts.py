@@ -15,8 +15,9 @@ conflicts. Where a partition is not symmetric (the other writer did reach the fa
 may be counted as a conflict; a race that all owners saw in order of the versions is none. Each owner
 judges what meets on it: with N copies a conflict is counted up to N times, on one owner once.
 
-It judges and reports (at most ``EVENTS_PER_S`` events, the rest counted); the store has settled the
-matter before. Sources: Kulkarni et al., "Logical Physical Clocks" (2014), for what the order implies.
+It judges and reports: the first ``EVENTS_PER_S`` of a second by an event each, up to
+``TOLD_TOGETHER_MAX`` more by one event that shows them all, what goes beyond by its number. The store has
+settled the matter before. Sources: Kulkarni et al., "Logical Physical Clocks" (2014), for what the order implies.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from nodecore.replication.versions import milliseconds_of
 RACE_MS: Final = 10
 """Less than a client needs to hear of one write and send the next elsewhere, on a busy machine."""
 EVENTS_PER_S: Final = 5
+TOLD_TOGETHER_MAX: Final = 50
+"""In one event: some 5 KB, of which the ring of events holds a thousand in one answer."""
 KEY_SHOWN_MAX: Final = 64
 REMEMBERED_MAX: Final = 4096
 """Losers that have been counted: the same copy may come again."""
@@ -75,6 +78,8 @@ class Conflicts:
         self._remembered: dict[tuple[bytes, Version], None] = {}
         self._second = 0
         self._emitted = 0
+        self._waiting: list[str] = []
+        """Conflicts of this second that will be told together."""
         self._unreported = 0
 
     @property
@@ -106,6 +111,11 @@ class Conflicts:
         self._report(met, now)
         return True
 
+    def tick(self, now: Now) -> None:
+        """Tell what a second that is over has left to be told."""
+        if int(now.mono_s) != self._second:
+            self._tell_together()
+
     def _far_side(self, met: Met) -> Version | None:
         """The version that was made beyond a separation; None when they do not lie on two sides."""
         for far, near in ((met.arrived, met.held), (met.held, met.arrived)):
@@ -127,32 +137,37 @@ class Conflicts:
     def _report(self, met: Met, now: Now) -> None:
         second = int(now.mono_s)
         if second != self._second:
+            self._tell_together()
             self._second, self._emitted = second, 0
-        if self._emitted >= EVENTS_PER_S:
-            self._unreported += 1
-            return
-        self._emitted += 1
         arrived = self._shown(met.arrived, met.arrived_bytes)
         held = self._shown(met.held, met.held_bytes)
         arrival_won = met.arrived > met.held
         winner, loser = (arrived, held) if arrival_won else (held, arrived)
         key = shown_key(met.key)
-        more = f" ({self._unreported} more were not reported)" if self._unreported else ""
-        self._emit(
-            Emit(
-                "conflict.resolved",
-                f"{key}: {winner} won over {loser}, met by {met.cause}{more}",
-                Severity.NOTICE,
-                (
-                    ("key", key),
-                    ("winner", winner),
-                    ("loser", loser),
-                    ("cause", met.cause),
-                    ("unreported", self._unreported),
-                ),
-            )
+        text = f"{key}: {winner} won over {loser}, met by {met.cause}"
+        if self._emitted >= EVENTS_PER_S:
+            if len(self._waiting) < TOLD_TOGETHER_MAX:
+                self._waiting.append(text)
+            else:
+                self._unreported += 1
+            return
+        self._emitted += 1
+        fields = ("key", key), ("winner", winner), ("loser", loser), ("cause", met.cause)
+        self._emit(Emit("conflict.resolved", text, Severity.NOTICE, fields))
+
+    def _tell_together(self) -> None:
+        told, self._waiting = self._waiting, []
+        unreported, self._unreported = self._unreported, 0
+        if not told:
+            return
+        more = f", {unreported} of them not shown" if unreported else ""
+        text = f"{len(told) + unreported} more conflicts in one second{more}: {told[0]}; ..."
+        fields = (
+            ("count", len(told) + unreported),
+            ("conflicts", "; ".join(told)),
+            ("unreported", unreported),
         )
-        self._unreported = 0
+        self._emit(Emit("conflict.resolved", text, Severity.NOTICE, fields))
 
     def _shown(self, version: Version, size_bytes: int) -> str:
         """``<milliseconds>.<counter>@<node>/<bytes>``."""

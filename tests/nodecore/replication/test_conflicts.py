@@ -12,6 +12,7 @@ from nodecore.replication.conflicts import (
     KEY_SHOWN_MAX,
     RACE_MS,
     REMEMBERED_MAX,
+    TOLD_TOGETHER_MAX,
     Conflicts,
     Met,
     shown_key,
@@ -98,10 +99,11 @@ def test_the_same_loser_counts_once() -> None:
     assert owner.meets(version(FAR, 12), version(HERE, 13)), "memory is bounded"
 
 
-def test_an_event_shows_both_versions_and_is_limited() -> None:
+def test_an_event_shows_both_versions_and_many_share_one() -> None:
     owner = Owner()
     for number in range(EVENTS_PER_S + 3):
         owner.meets(version(FAR, 12), version(HERE, 13), key=b"%d" % number)
+    owner.rooms.tick(moment(21))
     assert len(owner.events) == EVENTS_PER_S
     event = owner.events[0]
     assert event.kind == "conflict.resolved"
@@ -110,8 +112,28 @@ def test_an_event_shows_both_versions_and_is_limited() -> None:
     assert fields["winner"] == f"{T0_MS + 13_000}.0@here/5B"
     assert fields["loser"] == f"{T0_MS + 12_000}.0@far/3B"
     assert fields["cause"] == "hint"
+    owner.rooms.tick(moment(23))
+    together = dict(owner.events[-1].fields)
+    assert (len(owner.events), together["count"], together["unreported"]) == (
+        EVENTS_PER_S + 1,
+        3,
+        0,
+    )
+    shown = str(together["conflicts"]).split("; ")
+    winner, loser = f"{T0_MS + 13_000}.0@here/5B", f"{T0_MS + 12_000}.0@far/3B"
+    assert shown == [f"{n}: {winner} won over {loser}, met by hint" for n in (5, 6, 7)]
+    owner.rooms.tick(moment(24))
+    assert len(owner.events) == EVENTS_PER_S + 1
+
+
+def test_what_one_event_can_not_show_is_counted() -> None:
+    owner = Owner()
+    for number in range(EVENTS_PER_S + TOLD_TOGETHER_MAX + 4):
+        owner.meets(version(FAR, 12), version(HERE, 13), key=b"%d" % number)
     owner.meets(version(FAR, 12), version(HERE, 13), key=b"later", now=moment(23))
-    assert dict(owner.events[-1].fields)["unreported"] == 3
+    together = dict(owner.events[-2].fields)
+    assert (together["count"], together["unreported"]) == (TOLD_TOGETHER_MAX + 4, 4)
+    assert dict(owner.events[-1].fields)["key"] == "later"
 
 
 def test_keys_are_shown_escaped_and_cut() -> None:
