@@ -3,7 +3,8 @@
 The first owner of a slot does it, for registers without a live value that have been left alone for
 longer than any operation takes. A round writes the tombstone once more; if all N owners then report
 having accepted it, each is told to forget it and to grant nothing up to its ballot any more (the
-slot's *floor*). With an owner missing, or owners changing, the tombstone stays.
+slot's *floor*). With an owner missing, or owners changing, the tombstone stays. Of a tombstone that one
+owner was not told to forget the first owner knows nothing any more: the others sweep too, once in a while.
 
 Sources: the deletion of gryadka, the reference implementation of CASPaxos (issue 7).
 """
@@ -27,6 +28,8 @@ COLLECT_AFTER_S: Final = 30.0
 """Far beyond the time in which a lost round is looked for in a key's history."""
 COLLECTED_PER_TICK_MAX: Final = 64
 EXPIRED_PER_TICK_MAX: Final = 64
+LEFT_BEHIND_SHARE: Final = 0.05
+"""How often an owner that is not the first looks after a tombstone: ten minutes on average."""
 LOOKED_PER_TICK_MAX: Final = 512
 
 
@@ -69,7 +72,7 @@ class Collection:
             del idle[key]
             idle[key] = now.mono_s
             slot = self._slot_of(key)
-            if self._is_mine(key, slot):
+            if self._is_mine(key, slot) or self._rounds.rng.random() < LEFT_BEHIND_SHARE:
                 self._bury(key, slot, partial(self._on_buried, key, slot), now)
 
     def _is_mine(self, key: bytes, slot: int) -> bool:

@@ -76,6 +76,28 @@ def test_a_tombstone_stays_while_an_owner_is_away() -> None:
     assert cluster.counts() == [0, 0, 0], "the round before it reached who had been away"
 
 
+def test_a_tombstone_that_was_forgotten_by_all_but_one_goes_too() -> None:
+    cluster = Sweeping()
+    cluster.start("n1", KEY, write(b"v", 0, 0))
+    cluster.run()
+    cluster.start("n1", KEY, DELETE)
+    cluster.run()
+    cluster.run(COLLECT_AFTER_S)
+    slot = cluster.peers["n1"].acceptors.slot(KEY)
+    first = routing_of(cluster.peers["n1"].name, 3).route(KEY, slot).owners[0]
+    last = next(name for name in cluster.names if name != first)
+    registers = cluster.peers[last].acceptors.registers
+    held = registers.get(KEY, slot)
+    assert held is not None
+    cluster.sweep()
+    assert cluster.counts() == [0, 0, 0]
+    registers.put(KEY, slot, held, cluster.now, None)
+    for _sweep in range(100):
+        cluster.run(COLLECT_AFTER_S)
+        cluster.sweep()
+    assert cluster.counts() == [0, 0, 0]
+
+
 def test_who_sees_an_expiry_first_writes_a_tombstone_before_it_answers() -> None:
     cluster = Sweeping()
     cluster.start("n1", KEY, write(b"v", cluster.now.wall_ms + 5_000, 0))
