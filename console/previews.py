@@ -108,9 +108,8 @@ def _preview(
     for slot in range(SLOTS_COUNT):
         old = before.owners[slot][: before.copies]
         new = after.owners[slot][: after.copies]
-        if old and new and old[0] != new[0]:
-            slots_moved += 1
         taken = sum(1 for node in new if node not in old)
+        slots_moved += taken > 0
         copies_moved += taken
         if taken and old:
             source_keys, source_bytes = holdings.get(old[0], (0, 0))
@@ -126,6 +125,7 @@ def _preview(
         seconds=round(keys / KEYS_PER_S, 1) if known else None,
         share_from=_shares(before, after),
         minimum_share=minimum,
+        first_owners=tuple(str(owners[0]) if owners else "" for owners in after.owners),
     )
 
 

@@ -72,6 +72,8 @@ class Observed:
     """The name by which this source owns faults."""
     leased: Collection[str] = ()
     """Fault ids of this source that live as long as it renews them."""
+    owns_processes: bool = False
+    """Whether the processes are this source's own: nobody else stops them."""
 
 
 @final
@@ -285,7 +287,7 @@ def _faults(observed: Observed, fresh: Mapping[str, NodeStatistics]) -> tuple[Ac
                     kind=kind,
                     target=process.node_id,
                     text=f"{kind} {process.node_id}",
-                    owner="local",
+                    owner=YOU if observed.owns_processes else "local",
                     since_wall_ms=process.fault_since_ms,
                 )
             )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from typing import Protocol
 
+from nodecore.change_history import PastDocument
 from nodecore.placement.topology import Keyspace
 from nodecore.statistics import ChangeProgress, EventRecord, FaultState, KeyHeat, NodeStatistics
 
@@ -142,6 +143,7 @@ class AddPreview:
 
     node_id: str
     slots_moved: int
+    """Slots of which any copy goes to another node."""
     copies_moved: int
     keys_moved: int | None
     bytes_moved: int | None
@@ -150,6 +152,8 @@ class AddPreview:
     """(node, share of all slots as first owner that it gives up or takes)."""
     minimum_share: float
     """The theoretical least share: 1/(n+1) for a join."""
+    first_owners: tuple[str, ...] | None = None
+    """Per slot the first owner that there would be; None: not known slot by slot."""
 
 
 class ClusterSource(Protocol):
@@ -214,6 +218,8 @@ class ClusterSource(Protocol):
         """(slot, owners) of a key at the current epoch."""
 
     async def log_tail(self, node_id: str, lines: int) -> list[str]: ...
+    async def history(self) -> list[PastDocument]:
+        """The topology's documents as far as they are remembered, oldest first."""
 
 
 __all__ = [
@@ -228,5 +234,6 @@ __all__ = [
     "FaultState",
     "LoadState",
     "MemberRow",
+    "PastDocument",
     "ProcessState",
 ]

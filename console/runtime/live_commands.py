@@ -20,12 +20,14 @@ from console.previews import preview_join, preview_leave
 from console.runtime import fault_commands
 from console.runtime.admin_client import call_each, call_first
 from console.runtime.fault_commands import FaultRequest
-from console.runtime.live_previews import ask_preview
+from console.runtime.live_previews import preview_change
 from console.runtime.load_process import LoadProcess
 from console.runtime.node_feed import NodeFeed
+from console.runtime.ongoing import Ongoing
 from console.runtime.supervisor import ProcessView, Supervisor
 from console.snapshots import SnapshotAssembler
-from console.source import AddPreview, Capability, CommandResult, ProcessState
+from console.source import AddPreview, Capability, CommandResult, PastDocument, ProcessState
+from console.topology_history import history_of
 from nodecore.ids import NodeId
 from nodecore.placement.hashing import slot_of
 from nodecore.placement.topology import Topology
@@ -77,6 +79,7 @@ class LiveCommands:
         """Fault ids of this console, with their wording."""
         self._leased: dict[str, None] = {}
         """Those that live as long as this console renews them."""
+        self._breaking = Ongoing()
 
     # -- what the source provides ---------------------------------------------------------------
 
@@ -99,17 +102,20 @@ class LiveCommands:
 
     @answered
     async def kill(self, node_ids: Sequence[str]) -> CommandResult:
-        text = await self._local().kill(node_ids)
+        with self._breaking.counted():
+            text = await self._local().kill(node_ids)
         return CommandResult(True, text, undo=f"restart {', '.join(node_ids)}")
 
     @answered
     async def terminate(self, node_ids: Sequence[str]) -> CommandResult:
-        text = await self._local().terminate(node_ids)
+        with self._breaking.counted():
+            text = await self._local().terminate(node_ids)
         return CommandResult(True, text, undo=f"restart {', '.join(node_ids)}")
 
     @answered
     async def pause(self, node_ids: Sequence[str]) -> CommandResult:
-        text = await self._local().pause(node_ids)
+        with self._breaking.counted():
+            text = await self._local().pause(node_ids)
         return CommandResult(True, text, undo=f"resume {', '.join(node_ids)}")
 
     @answered
@@ -167,7 +173,8 @@ class LiveCommands:
             leased=for_s is None,
         )
         doors = self.doors()
-        fault_id = await fault_commands.add_fault(doors, self._node_ids(), request)
+        with self._breaking.counted():
+            fault_id = await fault_commands.add_fault(doors, self._node_ids(), request)
         if for_s is None:
             self._leased[fault_id] = None
         first = links_of(link, kind)[0]
@@ -189,6 +196,8 @@ class LiveCommands:
 
     @answered
     async def heal_all(self) -> CommandResult:
+        # A fault that is still being made must not outlive the healing that was asked for after it.
+        await self._breaking.settled()
         done: list[str] = []
         down: list[str] = []
         supervisor = self._supervisor
@@ -252,8 +261,8 @@ class LiveCommands:
             first = f"n{len(taken) + 1}"
         label = first if count == 1 else f"{count} nodes"
         wanted = {"kind": "join", "count": count, "node_id": first if count == 1 else ""}
-        asked = await ask_preview(self.doors().values(), label, wanted)
-        return asked or preview_join(topology, self._statistics(), first, count)
+        draft = functools.partial(preview_join, topology, self._statistics(), first, count)
+        return await preview_change(self.doors().values(), label, wanted, draft)
 
     async def preview_remove(self, node_id: str) -> AddPreview:
         """What removing a node would move.
@@ -262,10 +271,9 @@ class LiveCommands:
             ConsoleError: it is no member, or the cluster can't let it go now.
         """
         kind = "leave" if node_id in self.doors() else "remove"
-        asked = await ask_preview(
-            self.doors().values(), node_id, {"kind": kind, "node_id": node_id}
-        )
-        return asked or preview_leave(self._topology(), self._statistics(), node_id)
+        wanted: dict[str, object] = {"kind": kind, "node_id": node_id}
+        draft = functools.partial(preview_leave, self._topology(), self._statistics(), node_id)
+        return await preview_change(self.doors().values(), node_id, wanted, draft)
 
     @answered
     async def add_nodes(self, count: int) -> CommandResult:
@@ -349,6 +357,10 @@ class LiveCommands:
     async def log_tail(self, node_id: str, lines: int) -> list[str]:
         """The end of a local node's log; empty for a foreign one."""
         return self.log_lines(node_id, lines)
+
+    async def history(self) -> list[PastDocument]:
+        """The topology's documents, as remembered by the first node that answers."""
+        return history_of(await call_first(list(self.doors().values()), "cluster.history"))
 
     # -- what is known --------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ exist only for nodes of this machine. What is shown is what nodes measured; merg
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -37,6 +38,8 @@ INTERVAL_MAX_S: Final = 10.0
 RENEW_S: Final = 1.0
 FIRST_ANSWER_S: Final = 10.0
 STOP_S: Final = 15.0
+PROCESS_POLL_S: Final = 0.25 if sys.platform == "linux" else 1.0
+"""How often processes are looked at between snapshots: microseconds here, a ``ps`` each elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,23 @@ class LiveSource(LiveCommands):
             # First: a node that is gone must not make this snapshot incomplete.
             self._reconcile_feeds()
             on_snapshot(self._snapshot())
-            await trio.sleep(self._interval_s)
+            await self._next_snapshot_due()
+
+    async def _next_snapshot_due(self) -> None:
+        """Wait for the interval, or only until a node's process begins, stops or ends.
+
+        A process that ended is no opinion of anybody: it is shown at once, not at the next tick.
+        """
+        shown = self._process_states()
+        with trio.move_on_after(self._interval_s):
+            while True:
+                await trio.sleep(PROCESS_POLL_S)
+                if self._process_states() != shown:
+                    return
+
+    def _process_states(self) -> list[tuple[str, ProcessState]]:
+        views = self._supervisor.views() if self._supervisor is not None else []
+        return [(view.node.id, view.state) for view in views]
 
     def _snapshot(self) -> ClusterSnapshot:
         if self._supervisor is not None:
@@ -193,11 +212,16 @@ class LiveSource(LiveCommands):
             if (seen := feed.observation()) is not None and feed.statistics is not None
         }
         processes = self._processes()
-        # That a stopped process does not answer needs no words.
-        down = {
-            process.node_id for process in processes if process.state is not ProcessState.RUNNING
+        topology = self._assembler.topology
+        members = topology.all_members if topology is not None else ()
+        known = {str(member.node_id) for member in members}
+        # That a stopped process does not answer needs no words, nor that a new one does not yet.
+        quiet = {
+            process.node_id
+            for process in processes
+            if process.state is not ProcessState.RUNNING or (known and process.node_id not in known)
         }
-        silent = [feed for name, feed in self._feeds.items() if feed.problem and name not in down]
+        silent = [feed for name, feed in self._feeds.items() if feed.problem and name not in quiet]
         return self._assembler.assemble(
             Observed(
                 at_wall_ms=_wall_ms(),
@@ -212,6 +236,7 @@ class LiveSource(LiveCommands):
                 texts=self._texts,
                 owner=self._owner,
                 leased=self._leased.keys(),
+                owns_processes=self.owns_nodes,
             )
         )
 
