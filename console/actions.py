@@ -136,6 +136,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         group="Move",
     ),
     Action(
+        "key.explain", "e", "explain", "Explain key",
+        "A key's policy and owners, and what a read or a write of it would meet now.",
+        group="Move",
+    ),
+    Action(
         "view.zoom", "z", "zoom", "Zoom panel", "Give the whole screen to the panel; again: back.",
         footer="Zoom", footer_rank=13, group="View",
     ),
@@ -185,6 +190,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "view.replication", "C", "replication", "Replication",
         "Copies: slots by live owners, hints, repairs, conflicts, digests in agreement.",
+        group="View",
+    ),
+    Action(
+        "view.history", "h", "history", "Topology history",
+        "The chain of topologies: which nodes came and went, when, why and by whom; what moves now.",
         group="View",
     ),
     Action(

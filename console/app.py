@@ -21,7 +21,8 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from console.actions import check_keymap
-from console.bars.membership import AddBar, RemoveBar
+from console.bars.base import STAY
+from console.bars.membership import AddBar, RemoveBar, preview_lines
 from console.commands import ActionCommands
 from console.formatting import clock, escape_text
 from console.intents import Command, UndoStack, heal_all
@@ -225,17 +226,18 @@ class ClusterConsole(App[None]):
         """Show how a command ended."""
         line, result = message.line, message.result
         line.state = "ok" if result.ok else "failed"
-        text = escape_text(result.text)
-        if text and text != line.text:
-            line.text = f"{line.text}: {text}"
+        if text := escape_text(result.text):
+            # A success says itself what was done, but for healing, which says what it found.
+            whole = result.ok and not message.command.clears_undo
+            line.text = text if whole else f"{line.text}: {text}"
         if result.ok:
             at_wall_ms = self.model.snapshot.at_wall_ms
             self.undo.push(message.command, result, at_wall_ms)
             entry = self.undo.newest(self.model.snapshot)
             self.scene.undo_text = entry.text if entry is not None else ""
         verdict = "" if result.ok else "FAILED  "
-        hint = "   u undoes it" if result.ok and message.command.undo_kind else ""
-        self.overview.say(f"{verdict}{line.text}{hint}")
+        undoes = "   u undoes it" if result.ok and message.command.undo_kind else ""
+        self.overview.say(f"{verdict}{line.text}{undoes}")
 
     def ask_preview(self, bar: AddBar | RemoveBar, count: int, node_id: str) -> None:
         """What adding ``count`` nodes, or removing ``node_id``, would move."""
@@ -258,18 +260,18 @@ class ClusterConsole(App[None]):
     def on_preview_arrived(self, message: PreviewArrived) -> None:
         """Hand the preview to the bar that asked, if it is still open."""
         bar = message.bar
+        if self.overview.bar is not bar:
+            return
+        outcome, problem = STAY, escape_text(message.problem)
         if isinstance(bar, AddBar):
-            if message.preview is not None:
-                bar.show(message.preview, message.count)
-            else:
-                bar.show_problem(escape_text(message.problem))
+            outcome = bar.take_preview(message.preview, problem, message.count)
         elif isinstance(bar, RemoveBar):
-            if message.preview is not None:
-                bar.show(message.preview)
-            else:
-                bar.show_problem(escape_text(message.problem))
-        if self.overview.bar is bar:
-            self.overview.replan()
+            bar.take_preview(message.preview, problem)
+        if outcome.commands and message.preview is not None:
+            # Enter was quicker than the preview: what it said is kept where it can be read.
+            text = f"preview: {preview_lines(message.preview)[0]}"
+            self.model.log.add_note(self.model.snapshot.at_wall_ms, text)
+        self.overview.follow(outcome)
 
     def locate(self, key: str) -> None:
         """Find a key's slot and owners."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.message import Message
 
 from console.intents import Command
-from console.source import AddPreview, ClusterSnapshot, CommandResult
+from console.source import AddPreview, ClusterSnapshot, CommandResult, PastDocument
 from console.view_models.events import LogLine
 
 
@@ -60,6 +60,15 @@ class LogArrived(Message):
         super().__init__()
         self.node_id = node_id
         self.lines = lines
+        self.problem = problem
+
+
+class HistoryArrived(Message):
+    """The topology's past, or why it can't be read."""
+
+    def __init__(self, documents: list[PastDocument] | None, problem: str) -> None:
+        super().__init__()
+        self.documents = documents
         self.problem = problem
 
 

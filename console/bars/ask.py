@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.bars.base import CLOSE, STAY, Choice, Outcome, Press, choice_rows, text_row
+from console.bars.base import CLOSE, STAY, TOO_SOON, Choice, Outcome, Press, choice_rows, text_row
 from console.formatting import plural
 from console.painters.spans import Row
 from console.view_models.scene import Glyphs
@@ -20,8 +20,9 @@ class QuitBar:
     def press(self, press: Press) -> Outcome:
         if press.key == "escape" or press.key in ("n", "c"):
             return CLOSE
-        if press.key == "enter" and self.painted_at_s is not None:
-            return Outcome(close=True, quit="stop")
+        if press.key == "enter":
+            shown = self.painted_at_s is not None
+            return Outcome(close=True, quit="stop") if shown else TOO_SOON
         return STAY
 
     def confirm(self, now_s: float) -> Outcome:

@@ -49,6 +49,8 @@ class Outcome:
 
 
 STAY = Outcome()
+TOO_SOON = Outcome(note="too soon: press it again")
+"""A key that can do harm came before its bar could be read, or by being held."""
 CLOSE = Outcome(close=True)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from console import intents
-from console.bars.base import CLOSE, STAY, Choice, Outcome, Press, choice_rows, text_row
+from console.bars.base import CLOSE, STAY, TOO_SOON, Choice, Outcome, Press, choice_rows, text_row
 from console.intents import Command, LinkFault
 from console.painters.spans import Row
 from console.source import ActiveFault, Capability
@@ -67,6 +67,15 @@ SECOND_PAGE: Final = {
 }
 
 
+def _no_fault(key: str) -> Outcome:
+    """A key that this page has no fault for; keys without a character pass in silence."""
+    return (
+        Outcome(note=f"{key} is no fault of this page; tab: the other one")
+        if len(key) == 1
+        else STAY
+    )
+
+
 class FaultBar:
     """Two pages, chosen by tab."""
 
@@ -93,7 +102,7 @@ class FaultBar:
         if self._pending:
             return Outcome(close=True, note="not killed: a key is being held")
         if self.painted_at_s is None:
-            return STAY
+            return TOO_SOON
         if press.key in ("tab", "shift+tab"):
             self._page = 1 - self._page
             return STAY
@@ -110,7 +119,7 @@ class FaultBar:
         if self.target.all_down:
             return Outcome(note="already down: r restarts")
         if now_s - since < ARM_S:
-            return STAY
+            return TOO_SOON
         self._pending = True
         return Outcome(confirm_after_s=CONFIRM_S)
 
@@ -133,7 +142,7 @@ class FaultBar:
             return self._edit()
         if key in LINK_FAULTS:
             return self._submit_link(LINK_FAULTS[key][1])
-        return STAY
+        return _no_fault(key)
 
     def _choose_process(self, key: str) -> Outcome:
         if not self._processes:
@@ -147,7 +156,9 @@ class FaultBar:
         return Outcome(close=True, commands=(command,))
 
     def _choose_second(self, key: str) -> Outcome:
-        return self._submit_link(SECOND_PAGE[key][1]) if key in SECOND_PAGE else STAY
+        if key in SECOND_PAGE:
+            return self._submit_link(SECOND_PAGE[key][1])
+        return _no_fault(key)
 
     def _submit_link(self, fault: LinkFault) -> Outcome:
         if not self._links:

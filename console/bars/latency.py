@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from console import intents
-from console.bars.base import CLOSE, STAY, Choice, Outcome, Press, choice_rows, text_row
+from console.bars.base import CLOSE, STAY, TOO_SOON, Choice, Outcome, Press, choice_rows, text_row
 from console.bars.fault import ARM_S
 from console.intents import LinkFault
 from console.painters.spans import Row, Span, fit
@@ -52,7 +52,7 @@ class LatencyBar:
         if key == "escape":
             return CLOSE
         if key == "enter":
-            return self._apply() if self.painted_at_s is not None else STAY
+            return self._apply() if self.painted_at_s is not None else TOO_SOON
         if key == "i":
             return self._press_i(press.now_s)
         if press.character.isdigit():
@@ -73,10 +73,10 @@ class LatencyBar:
     def _press_i(self, now_s: float) -> Outcome:
         # The repeat of a held key is not a decision.
         if self.painted_at_s is None:
-            return STAY
+            return TOO_SOON
         since = max(self.painted_at_s, self._last_i_s or self.painted_at_s)
         self._last_i_s = now_s
-        return self._apply() if now_s - since >= ARM_S else STAY
+        return self._apply() if now_s - since >= ARM_S else TOO_SOON
 
     def _apply(self) -> Outcome:
         latency, jitter = self.latency_ms

@@ -1,7 +1,8 @@
 """Adding and removing nodes: a preview of what would move, then Enter.
 
-The preview is asked of the source and arrives later; Enter before it arrived does nothing, so that
-nobody commits to what was not shown.
+The preview is asked of the source and arrives later. Enter before it arrived is never lost: adding
+does no harm, so it is taken and done once the preview is here; a removal says that it must be
+pressed again, because nobody should commit to a loss that was not shown.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from console.source import AddPreview
 from console.view_models.scene import Glyphs
 
 COUNT_MAX: Final = 9
+COMPUTING: Final = "computing what would move ..."
 
 
 def preview_lines(preview: AddPreview) -> list[str]:
     """What would move, from whom, and how it compares with the least possible."""
-    moved = [f"{plural(preview.slots_moved, 'slot')} change owner"]
+    moved = [f"{plural(preview.slots_moved, 'slot')} get another owner"]
     moved.append(f"{number(preview.copies_moved)} slot copies")
     if preview.keys_moved is not None:
         moved.append(f"{number(preview.keys_moved)} keys")
@@ -28,9 +30,12 @@ def preview_lines(preview: AddPreview) -> list[str]:
         moved.append(f"{size(preview.bytes_moved)}B")
     if preview.seconds is not None:
         moved.append(f"about {duration(preview.seconds)}")
-    shares = "  ".join(f"{node} {percent(share, 1)}" for node, share in preview.share_from)
+    shares = "  ".join(
+        f"{node} {'+' if share > 0 else ''}{percent(share, 1)}"
+        for node, share in preview.share_from
+    )
     least = f"least possible share {percent(preview.minimum_share, 1)}"
-    return [", ".join(moved), f"{shares}   {least}"]
+    return [", ".join(moved), f"{least}   first owners: {shares}"]
 
 
 class AddBar:
@@ -41,8 +46,11 @@ class AddBar:
         self.present = present
         self.count = 1
         self.preview: AddPreview | None = None
-        self.preview_count = 0
+        """For ``count`` nodes; None while it is being computed."""
         self.problem = ""
+        """Why there is no preview for ``count`` nodes."""
+        self._asked_count = 0
+        self._committed = False
 
     @property
     def title(self) -> str:
@@ -52,24 +60,42 @@ class AddBar:
         if press.key == "escape":
             return CLOSE
         if press.character.isdigit() and press.character != "0":
-            self.count = min(int(press.character), COUNT_MAX)
+            self._choose(min(int(press.character), COUNT_MAX))
         elif press.key in ("up", "down"):
             step = 1 if press.key == "up" else -1
-            self.count = min(max(self.count + step, 1), COUNT_MAX)
+            self._choose(min(max(self.count + step, 1), COUNT_MAX))
         elif press.key == "enter":
-            if self.preview_count != self.count and not self.problem:
-                return Outcome(note="waiting for the preview")
-            command = intents.add_nodes(self.count, self.present)
-            return Outcome(close=True, commands=(command,))
+            if self.preview is not None or self.problem:
+                return self._commit()
+            self._committed = True
         return STAY
 
-    def show(self, preview: AddPreview, count: int) -> None:
-        """The preview for ``count`` nodes has arrived."""
-        self.preview, self.preview_count, self.problem = preview, count, ""
+    def _choose(self, count: int) -> None:
+        """Another number: what is known of the old one, and an Enter meant for it, are void."""
+        if count != self.count:
+            self.count, self.preview, self.problem, self._committed = count, None, "", False
 
-    def show_problem(self, text: str) -> None:
-        """There is no preview; committing blindly stays possible, and the bar says so."""
-        self.problem = text
+    def _commit(self) -> Outcome:
+        return Outcome(close=True, commands=(intents.add_nodes(self.count, self.present),))
+
+    def question(self) -> int:
+        """For how many nodes a preview is to be asked now; 0: it has been asked already."""
+        if self._asked_count == self.count:
+            return 0
+        self._asked_count = self.count
+        return self.count
+
+    def take_preview(self, preview: AddPreview | None, problem: str, count: int) -> Outcome:
+        """The preview for ``count`` nodes has arrived, or why there is none.
+
+        An Enter that waited for it counts now. Without a preview committing blindly stays possible,
+        but has to be asked for anew.
+        """
+        if count != self.count:
+            return STAY
+        self.preview, self.problem = preview, problem
+        committed, self._committed = self._committed, False
+        return self._commit() if committed and preview is not None else STAY
 
     def confirm(self, now_s: float) -> Outcome:
         return STAY
@@ -78,10 +104,12 @@ class AddBar:
         keys = (Choice("enter", "add"), Choice("1-9", "how many"), Choice("esc", "cancel"))
         if self.problem:
             lines = [f"no preview: {self.problem}", "enter adds all the same"]
-        elif self.preview is None or self.preview_count != self.count:
-            lines = ["computing what would move ...", ""]
-        else:
+        elif self.preview is not None:
             lines = preview_lines(self.preview)
+        elif self._committed:
+            lines = [COMPUTING, "adding as soon as it is known; esc cancels"]
+        else:
+            lines = [COMPUTING, ""]
         return [*(text_row(line, width) for line in lines), *choice_rows(keys, width, 1)]
 
 
@@ -94,23 +122,21 @@ class RemoveBar:
         self.painted_at_s: float | None = None
         self.preview: AddPreview | None = None
         self.problem = ""
+        self._early = False
 
     def press(self, press: Press) -> Outcome:
         if press.key == "escape":
             return CLOSE
         if press.key == "enter":
             if self.preview is None and not self.problem:
-                return Outcome(note="waiting for the preview")
+                self._early = True
+                return STAY
             return Outcome(close=True, commands=(intents.remove_node(self.node_id),))
         return STAY
 
-    def show(self, preview: AddPreview) -> None:
-        """The preview has arrived."""
-        self.preview = preview
-
-    def show_problem(self, text: str) -> None:
-        """There is no preview."""
-        self.problem = text
+    def take_preview(self, preview: AddPreview | None, problem: str) -> None:
+        """The preview has arrived, or why there is none."""
+        self.preview, self.problem = preview, problem
 
     def confirm(self, now_s: float) -> Outcome:
         return STAY
@@ -119,7 +145,8 @@ class RemoveBar:
         if self.problem:
             lines = [f"no preview: {self.problem}", "enter removes all the same"]
         elif self.preview is None:
-            lines = ["computing what would move ...", ""]
+            early = "not yet: look at what would move, then press enter" if self._early else ""
+            lines = [COMPUTING, early]
         else:
             lines = preview_lines(self.preview)
         keys = (Choice("enter", "hand its slots over, then leave"), Choice("esc", "cancel"))

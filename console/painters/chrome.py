@@ -21,6 +21,8 @@ from console.view_models.scene import Glyphs, Scene
 
 ERRORS_BAD: Final = 0.01
 """From this share of failed operations the figure is drawn as bad."""
+ARRIVING: Final = ("joining", "booting", "outside", "leaving")
+"""States of nodes that are not up and not in trouble either."""
 FIRST_HINT: Final = (
     "x breaks things, H heals all, u undoes, ? shows every key: nothing here harms anything else"
 )
@@ -47,8 +49,8 @@ def _header_figures(scene: Scene, detail: int) -> list[Span]:
         parts.append(Span(f" {escape_text(scene.title, 20)} ", "strong"))
     if not snapshot.sequence:
         return [*parts, Span("  waiting for the cluster", "muted")]
-    healthy = summary.up == summary.total
-    style = "state-up" if healthy else "state-down+bold"
+    unwell = [node for node in scene.model.rows if node.state not in (*ARRIVING, "up", "left")]
+    style = "state-down+bold" if unwell else "state-up"
     parts.append(Span(f"  UP {summary.up}/{summary.total}", style))
     ring = f"   R{snapshot.replicas}" if snapshot.replicas is not None else ""
     if detail >= 3:
@@ -100,6 +102,8 @@ def paint_context(scene: Scene, width: int, note: str, hint: bool) -> Row:
     if node is None:
         return fit((), width)
     parts = [f" {node.node_id} {node.state}"]
+    if node.pid is not None:
+        parts.append(f"pid {node.pid}")
     if node.exit_text:
         parts.append(escape_text(node.exit_text, 40))
     parts.extend(f"{door} {address}" for door, address in list(node.addresses.items())[:2])

@@ -7,7 +7,7 @@ from typing import Final
 
 from console.formatting import clip, clock, duration, escape_text, milliseconds, number, percent
 from console.painters.spans import Row, Span, fit, row, text_of
-from console.source import ActiveFault, LoadState
+from console.source import ActiveFault, Capability, LoadState
 from console.view_models.events import LogLine
 from console.view_models.scene import Scene
 
@@ -116,14 +116,15 @@ def paint_events(scene: Scene, width: int, height: int) -> list[Row]:
         rows = event_rows(scene, width, height)
         return rows[:height]
     faults = fault_rows(scene, width, max(height // 4, 2))
-    load = scene.model.snapshot.load
     foot: list[Row] = [
         (),
         fit(row(Span(" ACTIVE FAULTS", "muted+bold"), Span(_undo_hint(scene), "muted")), width),
         *faults,
         (),
     ]
-    text = load_text(load)
+    load = scene.model.snapshot.load
+    can_load = load is None and Capability.LOAD in scene.capabilities
+    text = "no load   o makes some" if can_load else load_text(load)
     style = "muted" if load is None else ""
     foot.extend(fit(row(Span(f" {line}", style)), width) for line in _wrapped(text, width - 2))
     events = event_rows(scene, width, height - len(foot), wrap=True)

@@ -6,115 +6,23 @@ elsewhere. Letters always stand at the middle of an arc, so no fact hangs on a h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container
 from typing import Final
 
-from console.formatting import clip, escape_text, percent
+from console.formatting import clip, escape_text, percent, plural
+from console.painters.ring_arcs import Arc, letter_cells, ring_arcs
 from console.painters.spans import Row, Span, centred, fit, row
 from console.view_models.heat import band_of, group_bands, level, scale_top
-from console.view_models.ring import (
-    NOBODY,
-    RingGeometry,
-    arc_owners,
-    ring_geometry,
-    slice_owners,
-    slot_position,
-    slot_to_slice,
-)
+from console.view_models.ring import NOBODY, RingGeometry, ring_geometry
 from console.view_models.scene import SHADES, Scene
 from nodecore.ids import SLOTS_COUNT
 
 RIBBON_ROWS_MAX: Final = 8
-
-
-@dataclass(slots=True)
-class Arc:
-    """One arc of the circle, as it is drawn."""
-
-    owner: int
-    dotted: bool = False
-    next_owner: int = NOBODY
-    """Owner to be, when it differs."""
-    letter: bool = False
-    """The middle of a run of one owner."""
-    located: bool = False
-
-
-def ring_arcs(scene: Scene, count: int, mode: str) -> list[Arc]:
-    """The circle cut into ``count`` arcs, in the given mode."""
-    snapshot, ring = scene.model.snapshot, scene.model.ring
-    if snapshot.owners is None or ring.shares is None:
-        return []
-    if mode == "slices":
-        arcs = [Arc(owner) for owner in slice_owners(ring.shares, count)]
-    else:
-        arcs = [Arc(owner) for owner in ring.arcs(count)]
-    for arc in arcs:
-        arc.dotted = arc.owner != NOBODY and arc.owner not in scene.model.live
-    if mode != "slices":
-        _dot_moved(scene, arcs)
-        if snapshot.owners_next is not None:
-            coming = arc_owners(snapshot.owners_next, count)
-            for arc, owner in zip(arcs, coming, strict=True):
-                arc.next_owner = owner if owner != arc.owner else NOBODY
-    elif scene.model.snapshot.owners_next is not None:
-        _hatch_slices(scene, arcs)
-    _place_letters(arcs)
-    _place_key(scene, arcs, mode)
-    return arcs
-
-
-def _dot_moved(scene: Scene, arcs: list[Arc]) -> None:
-    age = scene.model.ring.moved_age(scene.model.snapshot.at_wall_ms)
-    if age is None:
-        return
-    total = len(arcs)
-    # Fading: first all moved arcs are dotted, then every second, then every fourth.
-    stride = 1 if age < 0.4 else 2 if age < 0.7 else 4
-    touched = dict.fromkeys(slot * total // SLOTS_COUNT for slot in sorted(scene.model.ring.moved))
-    for arc in touched:
-        if arc % stride == 0:
-            arcs[arc].dotted = True
-
-
-def _hatch_slices(scene: Scene, arcs: list[Arc]) -> None:
-    """In slices mode the end of a giver's slice is hatched, as long as what it gives."""
-    snapshot = scene.model.snapshot
-    assert snapshot.owners is not None
-    assert snapshot.owners_next is not None
-    gives: dict[tuple[int, int], int] = {}
-    for now, then in zip(snapshot.owners, snapshot.owners_next, strict=True):
-        if now and then and now[0] != then[0]:
-            gives[now[0], then[0]] = gives.get((now[0], then[0]), 0) + 1
-    for (giver, taker), slots in sorted(gives.items()):
-        wanted = round(slots * len(arcs) / SLOTS_COUNT)
-        for arc in reversed(arcs):
-            if wanted > 0 and arc.owner == giver and arc.next_owner == NOBODY:
-                arc.next_owner = taker
-                wanted -= 1
-
-
-def _place_letters(arcs: list[Arc]) -> None:
-    start = 0
-    for index in range(1, len(arcs) + 1):
-        if index == len(arcs) or arcs[index].owner != arcs[start].owner:
-            if index - start >= 3:
-                arcs[(start + index) // 2].letter = True
-            start = index
-
-
-def _place_key(scene: Scene, arcs: list[Arc], mode: str) -> None:
-    located = scene.choices.located
-    owners = scene.model.snapshot.owners
-    shares = scene.model.ring.shares
-    if located is None or not arcs or owners is None or shares is None:
-        return
-    turn = slot_position(located.slot)
-    first = owners[located.slot]
-    if mode == "slices" and first:
-        turn = slot_to_slice(first[0], located.slot, owners, shares)
-    arcs[min(int(turn * len(arcs)), len(arcs) - 1)].located = True
+TROUBLES_MAX: Final = 2
+"""Nodes that are not well and are named in the ring's centre."""
+SUSPECT: Final = "?"
+NEWCOMER: Final = "+"
+"""Stands for an owner to be that is no member yet."""
 
 
 def paint_ring(scene: Scene, width: int, height: int) -> list[Row]:
@@ -131,7 +39,8 @@ def paint_ring(scene: Scene, width: int, height: int) -> list[Row]:
     geometry = ring_geometry(rows)
     arcs = ring_arcs(scene, geometry.arcs, mode)
     if scene.look.pixels:
-        lines = [_pixel_line(scene, geometry, arcs, y) for y in range(rows)]
+        lettered = letter_cells(geometry, arcs)
+        lines = [_pixel_line(scene, geometry, arcs, lettered, y) for y in range(rows)]
     else:
         lines = [_letter_line(scene, geometry, arcs, y) for y in range(rows)]
     _write_centre(scene, geometry, lines)
@@ -151,7 +60,7 @@ def _letter_line(scene: Scene, geometry: RingGeometry, arcs: list[Arc], y: int) 
         if arc < 0:
             line.append(_shade_cell(scene, geometry, x, y))
         else:
-            line.append(letter_cell(scene, arcs[arc]))
+            line.append(letter_cell(scene, arcs[arc], (x + y) % 2 == 0))
     return line
 
 
@@ -164,8 +73,8 @@ def _shade_cell(scene: Scene, geometry: RingGeometry, x: int, y: int) -> Span:
     return Span(SHADES[_heat_level(scene, arc, geometry.arcs, len(SHADES))], "muted")
 
 
-def letter_cell(scene: Scene, arc: Arc) -> Span:
-    """One cell as a letter."""
+def letter_cell(scene: Scene, arc: Arc, even: bool) -> Span:
+    """One cell as a letter; ``even`` spaces the signs of a suspect."""
     glyphs = scene.look.glyphs
     members = scene.model.snapshot.members
     if arc.located:
@@ -177,8 +86,11 @@ def letter_cell(scene: Scene, arc: Arc) -> Span:
     style = scene.owner_style(arc.owner)
     if members[arc.owner].node_id == scene.choices.cursor:
         style += "+bold"
-    if arc.next_owner != NOBODY and arc.next_owner < len(members):
-        return Span(members[arc.next_owner].letter.lower(), style)
+    if arc.suspect and even:
+        return Span(SUSPECT, style)
+    if arc.next_owner != NOBODY:
+        known = arc.next_owner < len(members)
+        return Span(members[arc.next_owner].letter.lower() if known else NEWCOMER, style)
     return Span(members[arc.owner].letter, style)
 
 
@@ -190,7 +102,13 @@ def _pixel_style(scene: Scene, arc: Arc | None) -> str:
     return scene.owner_style(arc.owner)
 
 
-def _pixel_line(scene: Scene, geometry: RingGeometry, arcs: list[Arc], y: int) -> list[Span]:
+def _pixel_line(
+    scene: Scene,
+    geometry: RingGeometry,
+    arcs: list[Arc],
+    lettered: Container[tuple[int, int]],
+    y: int,
+) -> list[Span]:
     """One line of half-block pixels; letters and dots where a cell says something."""
     line: list[Span] = []
     for x in range(geometry.columns):
@@ -200,12 +118,15 @@ def _pixel_line(scene: Scene, geometry: RingGeometry, arcs: list[Arc], y: int) -
             continue
         first = arcs[upper] if upper >= 0 else None
         second = arcs[lower] if lower >= 0 else None
-        line.append(pixel_cell(scene, first, second, (x + y) % 2 == 0))
+        letter = (x, y) in lettered
+        line.append(pixel_cell(scene, first, second, letter, (x + y) % 2 == 0))
     return line
 
 
-def pixel_cell(scene: Scene, first: Arc | None, second: Arc | None, even: bool) -> Span:
-    """One cell of two pixels; ``even`` spaces the letters of the node under the cursor."""
+def pixel_cell(
+    scene: Scene, first: Arc | None, second: Arc | None, letter: bool, even: bool
+) -> Span:
+    """One cell of two pixels; ``even`` spaces the letters of the cursor's node, and a suspect's signs."""
     glyphs = scene.look.glyphs
     members = scene.model.snapshot.members
     arc = first or second
@@ -215,12 +136,14 @@ def pixel_cell(scene: Scene, first: Arc | None, second: Arc | None, even: bool) 
     if arc.owner == NOBODY or arc.owner >= len(members):
         return Span(glyphs.moved, "muted")
     style = scene.owner_style(arc.owner)
-    if arc.dotted:
-        return Span(glyphs.moved, style)
-    whole = first is not None and second is not None
     member = members[arc.owner]
-    chosen = member.node_id == scene.choices.cursor and even
-    if whole and first is not None and (first.letter or chosen):
+    if arc.dotted:
+        return Span(member.letter, f"{style}+bold") if letter else Span(glyphs.moved, style)
+    whole = first is not None and second is not None
+    chosen = whole and even and member.node_id == scene.choices.cursor
+    if arc.suspect and even and not letter:
+        return Span(SUSPECT, f"on-{style}+bold")
+    if letter or chosen:
         return Span(member.letter, f"on-{style}+bold")
     if whole and arc.next_owner != NOBODY:
         return Span(glyphs.hatch, f"pair:{style}:{scene.owner_style(arc.next_owner)}")
@@ -254,24 +177,39 @@ def _heat_cell(scene: Scene, geometry: RingGeometry, x: int, y: int) -> Span:
 
 
 def centre_lines(scene: Scene) -> list[str]:
-    """The health summary in the ring's centre."""
+    """The health summary in the ring's centre: what is wrong or moves before what is well."""
     model = scene.model
-    lines = [f"{model.summary.up} of {model.summary.total} up"]
-    balance = model.ring.balance()
-    if balance is not None:
-        lines.append(f"max/min {balance:.2f}x")
+    lines = [f"{model.summary.up} of {model.summary.total} up", *_trouble_lines(scene)]
     change = model.snapshot.change
     if change is not None:
         lines.append(f"{change.kind} {change.node_id}")
         slots = f"{change.slots_done}/{change.slots_total} slots"
         lines.append(slots if change.slots_total else change.state)
+    elif scene.preview is not None:
+        gained = sum(max(share, 0.0) for _, share in scene.preview.share_from)
+        lines.append(f"{percent(gained, 1)} would move")
     elif model.ring.moved_age(model.snapshot.at_wall_ms) is not None:
         lines.append(f"{percent(len(model.ring.moved) / SLOTS_COUNT)} of ring moved")
+    balance = model.ring.balance()
+    if balance is not None:
+        lines.append(f"max/min {balance:.2f}x")
     located = scene.choices.located
     if located is not None:
         letters = [model.letter_of(node_id) for node_id in located.owners]
         lines.append(f"key {escape_text(located.key, 14)}")
         lines.append(f"{located.slot}: {' '.join(letters)}")
+    return lines
+
+
+def _trouble_lines(scene: Scene) -> list[str]:
+    """``C n3 DOWN (4 peers)``: state, and how many peers think so by themselves."""
+    troubled = [row for row in scene.model.rows if row.state not in ("up", "left")]
+    lines = []
+    for node in troubled[:TROUBLES_MAX]:
+        peers = f" ({plural(len(node.suspected_by), 'peer')})" if node.suspected_by else ""
+        lines.append(f"{node.letter} {node.node_id} {node.state}{peers}")
+    if len(troubled) > TROUBLES_MAX:
+        lines[-1] = f"and {len(troubled) - TROUBLES_MAX + 1} more"
     return lines
 
 
@@ -318,17 +256,17 @@ def paint_ribbon(scene: Scene, width: int, height: int) -> list[Row]:
         spans = [label]
         for x in range(cells):
             if pixels == 1:
-                spans.append(letter_cell(scene, arcs[start + x]))
+                spans.append(letter_cell(scene, arcs[start + x], x % 2 == 0))
             else:
                 at = start + 2 * x
-                spans.append(_ribbon_cell(scene, arcs[at], arcs[at + 1]))
+                spans.append(_ribbon_cell(scene, arcs[at], arcs[at + 1], x % 2 == 0))
         rows.append(fit(spans, width))
     summary = "   ".join(centre_lines(scene))
     rows.append(fit(row(Span(clip(" " * margin + summary, width), "muted")), width))
     return rows[:height]
 
 
-def _ribbon_cell(scene: Scene, left: Arc, right: Arc) -> Span:
+def _ribbon_cell(scene: Scene, left: Arc, right: Arc, even: bool) -> Span:
     glyphs = scene.look.glyphs
     members = scene.model.snapshot.members
     if left.located or right.located:
@@ -338,7 +276,10 @@ def _ribbon_cell(scene: Scene, left: Arc, right: Arc) -> Span:
     style = scene.owner_style(left.owner)
     if left.dotted:
         return Span(glyphs.moved, style)
-    if left.letter or members[left.owner].node_id == scene.choices.cursor:
+    letter = left.letter or (right.letter and right.owner == left.owner)
+    if left.suspect and even and not letter:
+        return Span(SUSPECT, f"on-{style}+bold")
+    if letter or members[left.owner].node_id == scene.choices.cursor:
         return Span(members[left.owner].letter, f"on-{style}+bold")
     if left.next_owner != NOBODY:
         return Span(glyphs.hatch, f"pair:{style}:{scene.owner_style(left.next_owner)}")
@@ -358,12 +299,3 @@ def ring_title(scene: Scene, arcs: int) -> str:
         if mode == "tokens"
         else f"v: {mode}, {tokens} arcs"
     )
-
-
-def legend(scene: Scene) -> Sequence[Span]:
-    """Letters in the owners' colours."""
-    spans: list[Span] = []
-    for index, member in enumerate(scene.model.snapshot.members):
-        spans.append(Span(member.letter, scene.owner_style(index)))
-        spans.append(Span(f" {member.node_id}  "))
-    return spans

@@ -14,6 +14,7 @@ from console.bars.load import LoadBar
 from console.bars.membership import AddBar, RemoveBar
 from console.bars.text import TextBar
 from console.formatting import number, percent
+from console.painters.explain import explain_lines
 from console.painters.heat import heat_top, map_groups
 from console.painters.keyspaces import keyspace_lines
 from console.painters.nodes import detail_lines
@@ -21,6 +22,7 @@ from console.painters.replication import replication_lines
 from console.painters.storage import storage_lines
 from console.screens.help import help_lines
 from console.screens.sheet import Sheet
+from console.screens.topology import TopologySheet
 from console.view_models.heat import METRICS
 from console.view_models.nodes import FILTER_HINT, SORTS
 from console.view_models.ring import MODES
@@ -40,6 +42,7 @@ class Deeds:
         self._screen = overview
         self._filter_bar: TextBar | None = None
         self._locate_bar: TextBar | None = None
+        self._explain_bar: TextBar | None = None
 
     @property
     def _scene(self) -> Scene:
@@ -59,8 +62,8 @@ class Deeds:
 
     def bar_changed(self, bar: Bar) -> None:
         """An add bar may want another preview."""
-        if isinstance(bar, AddBar) and bar.preview_count != bar.count:
-            self._screen.console_app.ask_preview(bar, bar.count, "")
+        if isinstance(bar, AddBar) and (count := bar.question()):
+            self._screen.console_app.ask_preview(bar, count, "")
 
     def fault_menu(self) -> None:
         scene = self._scene
@@ -169,11 +172,25 @@ class Deeds:
         self._locate_bar = TextBar("FIND KEY", "shows the key's slot, owner and replicas")
         self._screen.open_bar(self._locate_bar)
 
+    def explain(self) -> None:
+        scene = self._scene
+        hottest = next((heat.key for heat, _ in scene.model.snapshot.hot_keys), b"")
+        located = scene.choices.located
+        key = located.key if located is not None else hottest.decode("utf-8", "replace")
+        self._explain_bar = TextBar(
+            "EXPLAIN KEY", "its policy, its owners, and what works now", key
+        )
+        self._screen.open_bar(self._explain_bar)
+
     def take_text(self, bar: Bar, text: str) -> None:
         """A text bar was accepted."""
         if bar is self._filter_bar:
             self._scene.choices.filter = text.strip()
             self._screen.redraw()
+        elif bar is self._explain_bar:
+            if text:
+                sheet = Sheet("Explain", lambda: explain_lines(self._scene, text, sheet.columns))
+                self._screen.app.push_screen(sheet)
         elif bar is self._locate_bar:
             if text:
                 self._screen.console_app.locate(text)
@@ -240,6 +257,9 @@ class Deeds:
 
     def replication(self) -> None:
         self._node_sheet("Replication", replication_lines)
+
+    def history(self) -> None:
+        self._screen.app.push_screen(TopologySheet(self._scene))
 
     def _node_sheet(self, title: str, lines: Callable[[Scene, int], list[str]]) -> None:
         """A sheet about all nodes and, in detail, the one under the cursor."""

@@ -10,6 +10,7 @@ from console.source import Capability
 LEGEND = (
     "Signs",
     "  ring       letter = owner of the slots; dots = no live owner, or just moved",
+    "             hatched, small letter or + = goes to another owner; ? = peers suspect the owner",
     "  breakers   row = caller, column = callee; . closed  ~ half-open  x open, with its trips",
     "  heat       dark = cold, bright = hot; letter = owner; a hot line is a key, a block a node",
     "  faults     everything that you broke ends with H, with u one by one, and with the console",

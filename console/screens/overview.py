@@ -19,7 +19,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from console.actions import ACTIONS, BY_ID, blocked_reason
-from console.bars.base import Bar, Outcome, Press
+from console.bars.base import Bar, Outcome, Press, text_row
+from console.bars.membership import AddBar, RemoveBar
 from console.bars.text import TextBar
 from console.formatting import plural
 from console.intents import Command
@@ -101,6 +102,7 @@ class Overview(Screen[None]):
         self.bar: Bar | None = None
         self.note = ""
         self._note_ticks = 0
+        self._bar_note = ""
         self._plan: Plan = plan(80, 24, 5, None)
         self._members = 5
         self._stylist: Stylist | None = None
@@ -192,6 +194,8 @@ class Overview(Screen[None]):
         if self._stylist is None or not self.is_mounted:
             return
         self.scene.settle_cursor()
+        bar = self.bar
+        self.scene.preview = bar.preview if isinstance(bar, AddBar | RemoveBar) else None
         width, height = self.app.size
         if self._plan.size_class == "small":
             text = f"needs {WIDTH_MIN}x{HEIGHT_MIN}, now {width}x{height}"
@@ -217,7 +221,10 @@ class Overview(Screen[None]):
         if self.bar is not None:
             glyphs = self.scene.look.glyphs
             top = frame_top(self.bar.title, "esc cancels", width, glyphs, True, False)
-            self._show("bar", [top, *self.bar.rows(width, glyphs)])
+            rows = self.bar.rows(width, glyphs)
+            if self._bar_note:
+                rows[-1] = text_row(self._bar_note, width, "note")
+            self._show("bar", [top, *rows])
 
     def _panel_rows(self, panel: Panel, place: Place) -> list[Row]:
         width, height = place.rect.width, place.rect.height
@@ -264,6 +271,7 @@ class Overview(Screen[None]):
     def open_bar(self, bar: Bar) -> None:
         """Let a bar take the keys; it counts keys only once it has been painted."""
         self.bar = bar
+        self._bar_note = ""
         bar.painted_at_s = None
         self.replan()
 
@@ -289,6 +297,8 @@ class Overview(Screen[None]):
         self.hint = False
         if self.bar is None:
             self.note = ""
+            if event.is_printable and event.key not in self.active_bindings:
+                self.say(f"{event.character} does nothing here   ? shows every key")
             return
         if event.key in ("ctrl+c", "ctrl+q"):
             return
@@ -297,7 +307,7 @@ class Overview(Screen[None]):
         self.note = ""
         character = event.character or ""
         printable = character if event.is_printable else ""
-        self._follow(self.bar.press(Press(event.key, printable, time.monotonic())))
+        self.follow(self.bar.press(Press(event.key, printable, time.monotonic())))
 
     def on_paste(self, event: events.Paste) -> None:
         """Pasted text goes into a text bar and nowhere else."""
@@ -320,7 +330,7 @@ class Overview(Screen[None]):
             self.scene.choose_row(message.y - (1 if frame == "none" else 2))
         self.redraw()
 
-    def _follow(self, outcome: Outcome) -> None:
+    def follow(self, outcome: Outcome) -> None:
         """Do what a bar answered."""
         bar = self.bar
         if outcome.close:
@@ -339,15 +349,17 @@ class Overview(Screen[None]):
             self.console_app.leave(0)
         if outcome.confirm_after_s is not None and bar is not None:
             self.set_timer(outcome.confirm_after_s, lambda: self._confirm(bar))
-        if outcome.note:
-            self.say(outcome.note)
-        elif self.bar is not None:
+        if self.bar is not None:
+            # The bar covers the line on which remarks stand.
+            self._bar_note = outcome.note
             self.deeds.bar_changed(self.bar)
             self.replan()
+        elif outcome.note:
+            self.say(outcome.note)
 
     def _confirm(self, bar: Bar) -> None:
         if self.bar is bar:
-            self._follow(bar.confirm(time.monotonic()))
+            self.follow(bar.confirm(time.monotonic()))
 
     def submit(self, command: Command) -> None:
         """Send a command, showing at once that it was given."""

@@ -161,6 +161,8 @@ def diagnosis(
 ) -> tuple[str, ...]:
     """What the heat means and what would help, in one sentence or two short lines."""
     total = sum(bands)
+    if total <= 0:
+        return ("no load: nothing is hot",)
     if total < LITTLE_LOAD_OPS:
         return (f"little load ({number(total)} op/s):", "colours exaggerate")
     if hot_keys:

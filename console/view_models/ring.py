@@ -122,6 +122,19 @@ class RingModel:
         )
 
 
+def owners_by_name(
+    first_owners: Sequence[str], member_ids: Sequence[str]
+) -> tuple[tuple[int, ...], ...]:
+    """First owners as indexes into ``member_ids``; nodes that are still to come stand after them."""
+    index = {node_id: position for position, node_id in enumerate(member_ids)}
+    known = {
+        node_id: (index.setdefault(node_id, len(index)),)
+        for node_id in dict.fromkeys(first_owners)
+        if node_id
+    }
+    return tuple(known.get(node_id, ()) for node_id in first_owners)
+
+
 def arc_owners(owners: Sequence[Sequence[int]], arcs: int) -> list[int]:
     """First owner of the largest part of each of ``arcs`` equal arcs of the circle."""
     result = []

@@ -11,11 +11,11 @@ from enum import Enum
 from typing import Final
 
 from console.scenario_progress import ScenarioProgress
-from console.source import Capability
+from console.source import AddPreview, Capability
 from console.view_models.cluster import ClusterModel
 from console.view_models.heat import METRICS, nice_top
 from console.view_models.nodes import SORTS, NodeRow, matches, sorted_rows
-from console.view_models.ring import MODES
+from console.view_models.ring import MODES, owners_by_name
 
 INTERVAL_MIN_S: Final = 0.25
 INTERVAL_MAX_S: Final = 10.0
@@ -155,6 +155,23 @@ class Scene:
     """What ``u`` would take back."""
     scenario: ScenarioProgress | None = None
     """The scenario that runs on this cluster, or ran."""
+    preview: AddPreview | None = None
+    """A change that an open bar offers: the ring shows which slots would move."""
+    _previewed: tuple[AddPreview, tuple[str, ...], tuple[tuple[int, ...], ...]] | None = None
+    """The preview that was last placed, the members it was placed on, and the owners to be."""
+
+    def owners_next(self) -> tuple[tuple[int, ...], ...] | None:
+        """Per slot the owners to be: of the change in flight, else the first ones of the preview."""
+        if self.model.snapshot.owners_next is not None:
+            return self.model.snapshot.owners_next
+        preview, ids = self.preview, self.model.ring.member_ids
+        if preview is None or preview.first_owners is None:
+            return None
+        placed = self._previewed
+        if placed is None or placed[0] is not preview or placed[1] != ids:
+            placed = (preview, ids, owners_by_name(preview.first_owners, ids))
+            self._previewed = placed
+        return placed[2]
 
     def shown_rows(self) -> list[NodeRow]:
         """The node table's rows: filtered and sorted."""

@@ -45,8 +45,13 @@ def default_ttl_ms(keyspaces: Sequence[Keyspace], key: bytes) -> int:
     """What a write of ``key`` that names no expiry is given; 0: it never expires."""
     if not any(keyspace.ttl_ms for keyspace in keyspaces):
         return 0
+    return governing(keyspaces, key).ttl_ms
+
+
+def governing(keyspaces: Sequence[Keyspace], key: bytes) -> Keyspace:
+    """The policy of ``key``: the longest pattern that it matches."""
     matching = [k for k in keyspaces if key.startswith(_prefix(k.pattern).encode())]
-    return max(matching, key=lambda keyspace: len(keyspace.pattern)).ttl_ms
+    return max(matching, key=lambda keyspace: len(keyspace.pattern))
 
 
 def edited(

@@ -17,6 +17,7 @@ from console.source import (
     CommandResult,
     LoadState,
     MemberRow,
+    PastDocument,
     ProcessState,
 )
 from nodecore.ids import SLOTS_COUNT
@@ -186,6 +187,8 @@ class FakeSource:
         """Commands answer with this error."""
         self.hang = False
         """Commands never answer."""
+        self.previews_held = False
+        """Previews are not answered while this holds."""
         self._on_snapshot: Callable[[ClusterSnapshot], None] | None = None
 
     async def run(self, on_snapshot: Callable[[ClusterSnapshot], None]) -> None:
@@ -297,14 +300,24 @@ class FakeSource:
         self.faults.clear()
         return await self._record("heal_all")
 
+    async def _preview_is_due(self) -> None:
+        while True:
+            await trio.sleep(0.01)
+            if not self.previews_held:
+                return
+
     async def preview_add(self, count: int) -> AddPreview:
         self.commands.append(("preview_add", count))
+        await self._preview_is_due()
+        first_owners = ["n6"] * 2730 + [f"n{owners[0] + 1}" for owners in self.owners[2730:]]
         return AddPreview(
-            "n6", 2730 * count, 8190, 1700, 200_000, 4.0, (("n1", 0.034), ("n2", 0.031)), 1 / 6
-        )
+            "n6", 2730 * count, 8190, 1700, 200_000, 4.0, (("n1", 0.034), ("n2", 0.031)), 1 / 6,
+            tuple(first_owners),
+        )  # fmt: skip
 
     async def preview_remove(self, node_id: str) -> AddPreview:
         self.commands.append(("preview_remove", node_id))
+        await self._preview_is_due()
         return AddPreview(node_id, 3276, 9000, None, None, None, (("n1", 0.05),), 0.2)
 
     async def add_nodes(self, count: int) -> CommandResult:
@@ -328,6 +341,17 @@ class FakeSource:
     async def locate(self, key: bytes) -> tuple[int, tuple[str, ...]]:
         self.commands.append(("locate", key))
         return HOT_SLOT, ("n3", "n4", "n5")
+
+    async def history(self) -> list[PastDocument]:
+        self.commands.append(("history",))
+        first = PastDocument(1, 1, "stable", "started", "", START_MS, START_MS, members=5)
+        joint = PastDocument(
+            1, 2, "joint", "n6 \x1b[31mjoins", "n1", START_MS + 1000, 0, "join", "n6", members=5
+        )
+        last = PastDocument(
+            1, 3, "stable", "n6 has joined", "n1", START_MS + 2000, 0, members=6, added=("n6",)
+        )
+        return [first, joint, last]
 
     async def log_tail(self, node_id: str, lines: int) -> list[str]:
         self.commands.append(("log_tail", node_id, lines))

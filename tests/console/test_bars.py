@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from console.bars.ask import QuitBar
-from console.bars.base import Bar, Outcome, Press
+from console.bars.base import TOO_SOON, Bar, Outcome, Press
 from console.bars.fault import ARM_S, FaultBar, FaultTarget
 from console.bars.latency import LatencyBar
 from console.bars.load import LoadBar
 from console.bars.membership import AddBar, RemoveBar
 from console.bars.text import TextBar
-from console.painters.spans import row_width
+from console.painters.spans import row_width, text_of
 from console.source import ActiveFault, AddPreview, Capability, LoadState
 from console.view_models.scene import GLYPHS
 from tests.console.fakes import ALL
@@ -40,9 +40,9 @@ def test_x_kills_once_painted_and_after_a_pause() -> None:
 def test_x_before_the_paint_or_too_soon_does_nothing() -> None:
     bar = fault_bar()
     bar.painted_at_s = None
-    assert press(bar, "x") == Outcome()
+    assert press(bar, "x") == TOO_SOON
     bar.painted_at_s = 1.0
-    assert press(bar, "x", 1.05) == Outcome()
+    assert press(bar, "x", 1.05) == TOO_SOON
 
 
 def test_a_held_x_never_kills() -> None:
@@ -77,6 +77,13 @@ def test_process_and_link_faults() -> None:
     assert [c.text for c in press(second, "k").commands] == ["packet_loss 10 % on n3"]
 
 
+def test_a_key_without_a_fault_says_so() -> None:
+    bar = fault_bar()
+    assert "y is no fault of this page" in press(bar, "y").note
+    press(bar, "tab")
+    assert "p is no fault of this page" in press(bar, "p").note
+
+
 def test_missing_capabilities_and_dead_targets_are_explained() -> None:
     assert "no process faults" in press(fault_bar(Capability.LINK_FAULTS), "p").note
     assert "no process faults" in press(fault_bar(Capability.LINK_FAULTS), "x").note
@@ -96,9 +103,9 @@ def test_active_faults_are_lifted_by_number() -> None:
 
 def test_latency_presets_digits_and_double_i() -> None:
     bar = LatencyBar(("n3",))
-    assert press(bar, "enter") == Outcome()
+    assert press(bar, "enter") == TOO_SOON
     bar.painted_at_s = 1.0
-    assert press(bar, "i", 1.05) == Outcome()
+    assert press(bar, "i", 1.05) == TOO_SOON
     assert [c.text for c in press(bar, "i", 1.5).commands] == ["latency 200±50 ms on n3"]
     for key in "350":
         press(bar, key)
@@ -110,18 +117,57 @@ def test_latency_presets_digits_and_double_i() -> None:
     assert bar.latency_ms == (1000, 100)
 
 
-def test_enter_waits_for_the_preview_of_the_shown_count() -> None:
+def shown(bar: Bar) -> str:
+    return "\n".join(text_of(line) for line in bar.rows(80, GLYPHS["full"]))
+
+
+def test_nodes_are_added_once_what_moves_is_known() -> None:
     bar = AddBar(("n1",))
-    assert press(bar, "enter").note == "waiting for the preview"
-    bar.show(PREVIEW, 1)
+    assert bar.question() == 1
+    assert bar.question() == 0
+    assert bar.take_preview(PREVIEW, "", 1) == Outcome()
     press(bar, "3")
-    assert press(bar, "enter").note == "waiting for the preview"
-    bar.show(PREVIEW, 3)
+    assert bar.question() == 3
+    assert "computing" in shown(bar)
+    assert bar.take_preview(PREVIEW, "", 3) == Outcome()
     assert press(bar, "enter").commands[0].text == "add 3 nodes"
-    remove = RemoveBar("n2")
-    assert not press(remove, "enter").commands
-    remove.show_problem("no quorum")
-    assert press(remove, "enter").commands[0].text == "remove n2"
+
+
+def test_an_enter_before_the_preview_counts_when_it_arrives() -> None:
+    bar = AddBar(("n1",))
+    press(bar, "2")
+    assert press(bar, "enter") == Outcome()
+    assert "adding as soon as" in shown(bar)
+    # An answer to an older question changes nothing.
+    assert bar.take_preview(PREVIEW, "", 1) == Outcome()
+    assert bar.preview is None
+    outcome = bar.take_preview(PREVIEW, "", 2)
+    assert outcome.close
+    assert [command.text for command in outcome.commands] == ["add 2 nodes"]
+
+
+def test_an_early_enter_is_void_after_another_count_or_without_a_preview() -> None:
+    bar = AddBar(("n1",))
+    press(bar, "enter")
+    press(bar, "up")
+    assert bar.take_preview(PREVIEW, "", 2) == Outcome()
+    blind = AddBar(("n1",))
+    press(blind, "enter")
+    assert blind.take_preview(None, "no quorum", 1) == Outcome()
+    assert "no quorum" in shown(blind)
+    assert press(blind, "enter").commands[0].text == "add node"
+
+
+def test_a_removal_must_be_seen_before_enter_counts() -> None:
+    bar = RemoveBar("n2")
+    assert not press(bar, "enter").commands
+    assert "then press enter" in shown(bar)
+    bar.take_preview(PREVIEW, "")
+    assert "2730 slots" in shown(bar)
+    assert press(bar, "enter").commands[0].text == "remove n2"
+    blind = RemoveBar("n2")
+    blind.take_preview(None, "no quorum")
+    assert press(blind, "enter").commands[0].text == "remove n2"
 
 
 def test_load_settings_are_bounded() -> None:
@@ -167,6 +213,6 @@ def test_text_takes_printable_characters_only() -> None:
 
 def test_quit_needs_a_painted_bar() -> None:
     bar = QuitBar(True, 0)
-    assert press(bar, "enter") == Outcome()
+    assert press(bar, "enter") == TOO_SOON
     bar.painted_at_s = 0.0
     assert press(bar, "enter").quit == "stop"

@@ -112,6 +112,46 @@ def test_a_found_key_and_a_change_in_flight_are_on_the_ring() -> None:
     assert "streaming" in text_of(paint_context(shown, 160, "", False))
 
 
+@pytest.mark.parametrize("levels", [0, 32])
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_suspects_are_told_from_the_dead_on_the_ring(levels: int, mode: int) -> None:
+    shown = scene(levels)
+    shown.choices.ring_mode = mode
+    assert "?" not in text(paint_ring(shown, 60, 25))
+    snapshot = make_snapshot(13, owners=OWNERS, killed={"n3": 12})
+    members = [
+        replace(member, status="suspect", suspected_by=("n1", "n4"))
+        if member.node_id == "n2"
+        else member
+        for member in snapshot.members
+    ]
+    shown.model.apply(replace(snapshot, members=tuple(members)))
+    drawn = text(paint_ring(shown, 120, 25))
+    assert drawn.count("?") > 5
+    assert drawn.count("·") > 5
+    assert "B n2 suspect (2 peers)" in drawn
+    assert "C n3 DOWN" in drawn
+
+
+@pytest.mark.parametrize("rows", [7, 13, 17, 25])
+@pytest.mark.parametrize("nodes", [3, 5, 9])
+def test_every_owner_has_its_letter_on_the_coloured_ring(rows: int, nodes: int) -> None:
+    model = ClusterModel()
+    for tick in (1, 2):
+        model.apply(make_snapshot(tick, nodes, owners=make_owners(nodes), killed={"n2": 1}))
+    shown = Scene(model, Choices(cursor=""), Look(GLYPHS["full"], 32))
+    drawn = text(paint_ring(shown, 60, rows))
+    for member in model.snapshot.members:
+        assert member.letter in drawn.replace("DOWN", "")
+
+
+def test_only_so_many_nodes_in_trouble_are_named_in_the_centre() -> None:
+    shown = scene(0, killed={"n2": 4, "n3": 4, "n5": 4})
+    drawn = text(paint_ring(shown, 60, 25))
+    assert "B n2 DOWN" in drawn
+    assert "and 2 more" in drawn
+
+
 def test_moved_slots_are_dotted_and_fade() -> None:
     shown = scene(0)
     shown.choices.ring_mode = 1
@@ -160,6 +200,11 @@ def test_faults_and_load_in_words() -> None:
     fault = ActiveFault("f", "latency", "*->n5", "latency 200±50 ms down", "you", 0, 14_000, 1200)
     assert fault_text(fault, 0) == "latency 200±50 ms down *->n5  by you  14s left  1.2k hits"
     assert load_text(None) == "no load generator"
+    idle = scene(0)
+    idle.model.apply(replace(make_snapshot(13), load=None))
+    assert "o makes some" in text(paint_events(idle, 60, 30))
+    idle.capabilities = Capability.NONE
+    assert "no load generator" in text(paint_events(idle, 60, 30))
     assert "2.0k/2.0k op/s" in load_text(make_snapshot(1).load)
 
 

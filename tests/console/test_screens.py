@@ -17,6 +17,7 @@ from console.app import EXIT_INTERRUPTED, ClusterConsole
 from console.bars.ask import QuitBar
 from console.bars.fault import FaultBar
 from console.commands import ActionCommands
+from console.painters.ring import NEWCOMER
 from console.screens.layout import plan, size_class
 from console.screens.sheet import Sheet
 from console.settings import ScreenSettings
@@ -210,6 +211,67 @@ def test_a_previews_and_enter_adds() -> None:
         await pilot.press("u")
         await until(pilot, lambda: ("preview_remove", "n6") in source.commands)
         assert ("remove_node", "n6") not in source.commands
+
+    run(play)
+
+
+def test_an_enter_before_the_preview_adds_once_it_is_known() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        source.previews_held = True
+        await pilot.press("a", "enter")
+        assert "adding as soon as" in "\n".join(app.overview.text_lines())
+        assert ("add_nodes", 1) not in source.commands
+        source.previews_held = False
+        await until(pilot, lambda: ("add_nodes", 1) in source.commands)
+        assert any("preview: 2730 slots" in line.text for line in app.model.log.lines)
+
+    run(play)
+
+
+def test_an_escape_takes_an_early_enter_back() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        source.previews_held = True
+        await pilot.press("a", "enter", "escape")
+        source.previews_held = False
+        await pilot.press("a")
+        await until(pilot, lambda: "2730 slots" in "\n".join(app.overview.text_lines()))
+        assert ("add_nodes", 1) not in source.commands
+
+    run(play)
+
+
+def test_the_ring_shows_what_a_preview_would_move() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        await pilot.press("v")
+        ring = app.overview.query_one("#ring", PanelWidget)
+        assert NEWCOMER not in "\n".join(ring.text_lines())
+        await pilot.press("a")
+        await until(pilot, lambda: "would move" in "\n".join(ring.text_lines()))
+        assert NEWCOMER in "\n".join(ring.text_lines())
+        await pilot.press("escape")
+        assert NEWCOMER not in "\n".join(ring.text_lines())
+
+    run(play, (120, 30))
+
+
+def test_a_remark_of_a_bar_stands_in_the_bar() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        await open_fault_menu(app, pilot)
+        await pilot.press("e")
+        bar = app.overview.query_one("#bar", PanelWidget)
+        assert "no active fault to edit" in "\n".join(bar.text_lines())
+        await pilot.press("tab")
+        assert "no active fault" not in "\n".join(bar.text_lines())
+
+    run(play)
+
+
+def test_a_key_without_a_meaning_says_so() -> None:
+    async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
+        await pilot.press("Q")
+        assert "Q does nothing here" in app.overview.note
+        await pilot.press("j")
+        assert not app.overview.note
 
     run(play)
 
@@ -468,11 +530,11 @@ def test_keys_can_be_rebound_by_id() -> None:
     async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
         await pilot.press("H")
         assert source.commands == []
-        await pilot.press("h")
+        await pilot.press("n")
         await until(pilot, lambda: ("heal_all",) in source.commands)
         assert any("did you mean" in line.text for line in app.model.log.lines)
 
-    run(play, keymap={"fault.heal": "h", "fault.undoo": "U"})
+    run(play, keymap={"fault.heal": "n", "fault.undoo": "U"})
 
 
 def test_screenshots_are_written(tmp_path: Path) -> None:
