@@ -3,7 +3,7 @@
 All but those of processes end by themselves (60 s unless told otherwise); ``--for forever`` must be
 typed. Their commands are made from the catalogue of faults. A node's name as the target of a link
 fault means everything that reaches it; ``CALLER->CALLEE`` means one link. Disks and clocks are named
-by their node, ``n3`` or ``n3:disk``.
+by their node, ``n3`` or ``n3:disk``; ``chaos disk`` and ``chaos clock`` list the faults of each.
 """
 
 from __future__ import annotations
@@ -186,8 +186,16 @@ def _command_of(kind: str) -> Callable[..., None]:
     return inject
 
 
+_PARTS: Final = {
+    "disk": typer.Typer(no_args_is_help=True, help="What the disk of a node does."),
+    "clock": typer.Typer(no_args_is_help=True, help="What the wall clock of a node does."),
+}
+for _part, _group in _PARTS.items():
+    app.add_typer(_group, name=_part)
 for _kind in KINDS:
     app.command(_kind)(_command_of(_kind))
+    if (_place := KINDS[_kind].place) in _PARTS:
+        _PARTS[_place].command(_kind.replace("_", "-"))(_command_of(_kind))
 
 
 @app.command()

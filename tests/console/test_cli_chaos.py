@@ -47,6 +47,15 @@ def test_every_kind_is_a_command_that_needs_only_a_target(
     assert spec.attributes == request.attributes
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].place != "link"])
+def test_faults_of_disks_and_clocks_are_found_under_their_part(
+    kind: str, requests: list[FaultRequest]
+) -> None:
+    assert run(["chaos", KINDS[kind].place, kind.replace("_", "-"), "n3"]) == 0
+    assert run(["chaos", kind, "n3"]) == 0
+    assert requests[0] == requests[1]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_attribute_is_an_option_within_its_bounds(
     kind: str, requests: list[FaultRequest]
