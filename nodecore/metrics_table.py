@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, final
 
-from nodecore.statistics import LATENCY_BOUNDS_US, LatencyHistogram, NodeStatistics
+from nodecore.statistics import (
+    LATENCY_BOUNDS_US,
+    TTL_BOUNDS_S,
+    LatencyHistogram,
+    NodeStatistics,
+)
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 Sample: TypeAlias = tuple[tuple[str, ...], float]
 """(label values, value)."""
 LABELLED_MAX: Final = 256
 """Samples of one labelled metric; more are not shown."""
+_TTL_NAMES: Final = (*(str(bound_s) for bound_s in TTL_BOUNDS_S), "+Inf", "never")
 
 
 @final
@@ -72,6 +78,8 @@ METRICS: Final = (
     _gauge("memory_max_bytes", "Limit of the accounted bytes.", lambda now: now.memory_bytes_max),
     _gauge("resident_memory_bytes", "Resident memory of the process.", lambda now: now.rss_bytes),
     Metric("ringdeck_evictions", "counter", "Entries removed without a command.", ("cause",), lambda now: _by_name(now.evictions)),
+    Metric("ringdeck_keys_by_ttl", "gauge", "Entries of memory by the seconds that they have left, from a sample.", ("below",),
+           lambda now: [((name,), count) for name, count in zip(_TTL_NAMES, now.ttl_counts, strict=False)]),
     Metric("ringdeck_policy_shadow_hit_ratio", "gauge", "Hits that an eviction policy would have had here, of a sample.", ("policy",),
            lambda now: [((shadow.policy,), shadow.hit_ratio) for shadow in now.policy_shadows[:LABELLED_MAX]]),
     _gauge("disk_bytes", "What cached records occupy on disk.", lambda now: now.disk.bytes_used if now.disk else 0),

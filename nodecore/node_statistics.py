@@ -145,6 +145,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         memory_bytes_max=store.memory_bytes_max,
         rss_bytes=int(process.get("rss_bytes", 0)),
         tombstones=store.tombstones,
+        ttl_counts=store.ttl_counts,
         evictions=dict(store.evictions),
         eviction_policy=store.policy,
         eviction_changing=store.is_changing_policy,

@@ -154,6 +154,10 @@ LATENCY_BOUNDS_US: tuple[int, ...] = (
 )  # fmt: skip
 
 
+TTL_BOUNDS_S: tuple[int, ...] = (1, 10, 60, 600, 3600, 86_400)
+"""Upper bounds of the classes of ``NodeStatistics.ttl_counts``, in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeStatistics:
     """One snapshot of one node."""
@@ -180,6 +184,9 @@ class NodeStatistics:
     memory_bytes_max: int = 0
     rss_bytes: int = 0
     tombstones: int = 0
+    ttl_counts: tuple[int, ...] = ()
+    """Entries of memory by the time they have left, from a sample: below each of TTL_BOUNDS_S, above
+    the last, and those that never expire. Empty until entries were seen."""
     evictions: dict[str, int] = field(default_factory=dict)
     """By cause: ``size``, ``expired``, ``forced``, ``moved``."""
     eviction_policy: str = ""

@@ -35,6 +35,8 @@ _COLUMNS: Final = (
     Column("BAD", 4, 71),
     Column("POLICY", 8, 93),
 )
+_TTL_NAMES: Final = ("<1s", "<10s", "<1m", "<10m", "<1h", "<1d", "longer", "for ever")
+"""Of ``NodeStatistics.ttl_counts``."""
 _SIGNS: Final = (
     "LOST entries given up for want of room    COLD keys on disk alone",
     "UP promoted to memory    BACK written back to disk    BAD checksums",
@@ -100,6 +102,7 @@ def _detail(name: str, node: NodeStatistics, width: int) -> list[str]:
          f"{number(node.misses)} misses"),
         width,
     )  # fmt: skip
+    lines += fact_lines("to live", _ttl_facts(node.ttl_counts), width)
     causes = [f"{cause} {number(count)}" for cause, count in node.evictions.items() if count]
     lines += fact_lines("evicted", causes or ["nothing"], width)
     if thinned:
@@ -111,6 +114,14 @@ def _detail(name: str, node: NodeStatistics, width: int) -> list[str]:
     else:
         lines += _disk_lines(disk, cold, width)
     return lines + _policy_lines(node, width)
+
+
+def _ttl_facts(counts: tuple[int, ...]) -> list[str]:
+    """How long the keys of memory have still to live; classes without any are left out."""
+    if len(counts) != len(_TTL_NAMES):
+        return [MISSING]
+    named = zip(_TTL_NAMES, counts, strict=True)
+    return [f"{name} {number(count)}" for name, count in named if count] or [MISSING]
 
 
 def _disk_lines(disk: DiskStatistics, cold: int, width: int) -> list[str]:

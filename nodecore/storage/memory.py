@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.storage.causes import ApplyResult, Cause
+from nodecore.storage.census import TtlCensus
 from nodecore.storage.changes import SLACK_BYTES_MAX, ChangeHook, EntryChanges
 from nodecore.storage.eviction.adaptive import Adaptive
 from nodecore.storage.eviction.handover import Handover
@@ -62,6 +63,7 @@ class Store(EntryChanges):
         super().__init__(table, policy, bytes_max, rng)
         self._rng = rng
         self._pages = SlotPages(table)
+        self._census = TtlCensus(table)
         self._expired_before = 0
         self._gate_writes_before = table.gate_writes
         self._queue_base = 0
@@ -102,6 +104,7 @@ class Store(EntryChanges):
         for key in self._tombstones.due(now.wall_ms, COLLECTED_PER_TICK_MAX):
             self._collect(key)
         self._sweep.step(self.flushed_hlc, SWEPT_PER_TICK_MAX)
+        self._census.step(now.wall_ms)
         self._keep_headroom()
         evicted, self._evicted = self._evicted, []
         expired = self.evictions["expired"] - self._expired_before
@@ -329,6 +332,7 @@ class Store(EntryChanges):
             memory_bytes=self.memory_bytes,
             memory_bytes_max=self.bytes_max,
             expiring_keys=len(self._wheel),
+            ttl_counts=self._census.counts(len(self.table) - tombstones),
             partial_slots=len(self.partial_slots),
             policy=self.policy.name,
             ruling_policy=self.ruling_policy,

@@ -45,6 +45,8 @@ class StoreStatistics:
     """Entries and all bookkeeping."""
     memory_bytes_max: int
     expiring_keys: int
+    ttl_counts: tuple[int, ...]
+    """See ``NodeStatistics.ttl_counts``."""
     partial_slots: int
     policy: str
     ruling_policy: str

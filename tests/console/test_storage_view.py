@@ -16,7 +16,7 @@ from console.source import ClusterSnapshot, ProcessState
 from console.view_models.cluster import ClusterModel
 from console.view_models.scene import GLYPHS, Choices, Look, Scene
 from console.view_models.storage import chosen_member, storage_rows
-from nodecore.statistics import DiskStatistics, PolicyShadow
+from nodecore.statistics import TTL_BOUNDS_S, DiskStatistics, PolicyShadow
 from tests.console.fakes import FakeSource, make_snapshot
 from tests.console.test_screens import SIZES, run, tick, until
 
@@ -66,6 +66,7 @@ TIERED = changed(
     policy_shadows=SHADOWS,
     evictions={"size": 10, "expired": 500, "forced": 3, "moved": 70, "demoted": 4000, "disk": 1},
     counters={"partial_slots": 4},
+    ttl_counts=(0, 40, 300, 0, 0, 0, 7, 1453),
 )
 
 
@@ -100,10 +101,14 @@ def test_the_sheet_tells_all_about_the_chosen_node() -> None:
     for words in (
         "> A n1", "40M of 256M (16%)", "1.8k keys", "3.0M of 64M", "1.2k keys there alone",
         "found 75.0%", "promoted 77", "written back 4.0k", "bad checksums 2", "25% of this pass",
-        "passes before 3", "size 10 expired 500 forced 3", "4 slots gave up keys", "took 1.5s",
+        "passes before 3", "size 10 expired 500 forced 3", "4 slots gave up keys",
+        "to live <10s 40 <1m 300 longer 7 for ever 1.5k", "took 1.5s",
         "*s3fifo 90.0%", "arc would have had +3.1 % hits here",
     ):  # fmt: skip
         assert words in text
+    (first,) = (one.statistics for one in TIERED.members if one.node_id == "n1")
+    assert first is not None
+    assert len(first.ttl_counts) == len(TTL_BOUNDS_S) + 2
     other = "\n".join(storage_lines(scene_of(TIERED, "n2"), 110))
     assert "> B n2" in other
     assert "entries live in memory alone" in other
