@@ -231,9 +231,7 @@ class SimProcess:
         try:
             refused = self.disk.write(effect)
         except DiskError as error:
-            self._world.note("disk-failed", self.node_id, str(error))
-            self.crash()
-            self.stopped = Stop(str(error), 1)
+            self._disk_failed(error)
             return
         if refused:
             node.on_disk_refused(refused, now)
@@ -242,10 +240,21 @@ class SimProcess:
             return
 
         def landed() -> None:
-            if self.lives == life and self.running and self.disk.land(ticket):
-                self.deliver(lambda: node.on_disk_done(ticket, self.clock.now()))
+            if self.lives != life or not self.running:
+                return
+            try:
+                if self.disk.land(ticket):
+                    self.deliver(lambda: node.on_disk_done(ticket, self.clock.now()))
+            except DiskError as error:
+                self._disk_failed(error)
 
         self._world.after(self.disk.fsync_s, landed)
+
+    def _disk_failed(self, error: DiskError) -> None:
+        """A promise can't be kept: the process ends, as a real one does."""
+        self._world.note("disk-failed", self.node_id, str(error))
+        self.crash()
+        self.stopped = Stop(str(error), 1)
 
     # -- the network's calls -----------------------------------------------------------------
 
