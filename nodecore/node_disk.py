@@ -134,9 +134,7 @@ class DiskUpkeep:
         if self._refusing and not self._store.tier.read_only:
             self._refusing = False
             self._node.emit(Emit("l2.writable", "cached entries are written to disk again"))
-        for hot in self._node.heat.hot_keys[:HOT_KEYS_WRITTEN_MAX]:
-            if not self._is_alone(hot.key):
-                self._store.write_down(hot.key)
+        self._copy_hot_keys()
         self._scrub.step(now)
         self._scrub.make_room()
         if self._lost and self._node.standing.routing is not None:
@@ -145,6 +143,14 @@ class DiskUpkeep:
             text = f"records of {count} slots can't be read: other owners are asked"
             self._node.emit(Emit("l2.unknown", text, Severity.WARNING, (("slots", count),)))
             self._node.topology_changes.refill(True, now)
+
+    def _copy_hot_keys(self) -> None:
+        """The heaviest keys have a record as well; those that are hot by share keep it up to date."""
+        heat, store = self._node.heat, self._store
+        for heavy in heat.hot_keys[:HOT_KEYS_WRITTEN_MAX]:
+            if not self._is_alone(heavy.key):
+                store.write_down(heavy.key)
+        store.tier.hot = frozenset(key for key in heat.hot if not self._is_alone(key))
 
     def _is_alone(self, key: bytes) -> bool:
         """A record would end the gate's inline writes in a slot that no other node holds."""

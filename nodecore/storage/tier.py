@@ -44,6 +44,8 @@ REST_S: Final = 5.0
 """After a refused write nothing is written back for so long."""
 RECORD_EXTRA_BYTES: Final = 64
 """What the medium adds to a record, for the budget."""
+HOT_WRITES_PER_TICK_MAX: Final = 64
+"""Records of hot keys that follow their changes at once, in one tick; others follow at its end."""
 CLOSED_SLOTS_MAX: Final = 64
 """With records in more slots than this, inline writes are over in all of them."""
 PROMOTE_USES_MIN: Final = 2
@@ -98,6 +100,9 @@ class DiskTier:
         self._pending_bytes = 0
         self._records_left = RECORDS_PER_TICK_MAX
         self._bytes_left = BYTES_PER_TICK_MAX
+        self.hot: frozenset[bytes] = frozenset()
+        """Keys that the node could least do without after a restart."""
+        self._hot_left = HOT_WRITES_PER_TICK_MAX
 
     def attach(self, writes: DiskWrites) -> None:
         """The disk is there; what is on it becomes visible at once and counted by a walk."""
@@ -210,6 +215,13 @@ class DiskTier:
             return False
         self._records_left -= 1
         self._bytes_left -= entry_bytes
+        return True
+
+    def follows(self, key: bytes) -> bool:
+        """Whether the record of a hot key is to follow its change at once; counts it if so."""
+        if key not in self.hot or not self._hot_left or not self.takes:
+            return False
+        self._hot_left -= 1
         return True
 
     def write_back(self, record: Record) -> None:
@@ -336,6 +348,7 @@ class DiskTier:
         self._now_s = now.mono_s
         self._records_left = RECORDS_PER_TICK_MAX
         self._bytes_left = BYTES_PER_TICK_MAX
+        self._hot_left = HOT_WRITES_PER_TICK_MAX
         self.hand_over()
         self.used_bytes = self.writes.store.used_bytes(Area.CACHE)
 

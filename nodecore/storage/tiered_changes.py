@@ -4,8 +4,8 @@ A key is found wherever it is: reads, walks over slots and counts see both tiers
 eviction and nobody else is told. The rules that keep the tiers in step:
 
 * A record on disk is never newer than the entry of its key in memory; memory is asked first.
-* Whatever changes an entry replaces its record (keyspaces that promise or write through) or removes it
-  within a tick. A tombstone that is collected takes the record along: nothing comes back.
+* Whatever changes an entry replaces its record (keyspaces that promise or write through, hot keys) or
+  removes it within a tick. A tombstone that is collected takes the record along: nothing comes back.
 * An arriving entry is compared with the record when memory has none. So nothing older than what is on
   disk is ever applied, and what a restart finds there counts by its version alone.
 * A record that is asked for is answered from disk; it comes up when memory has room, or when it was
@@ -199,7 +199,10 @@ class TieredChanges(Store):
             if through and record.kind != Kind.TOMBSTONE and not self.tier.read_only:
                 self.tier.write_through(record, durability, now)
                 return
-        self.tier.forget(key)
+        if record.kind != Kind.TOMBSTONE and self.tier.follows(key):
+            self.tier.write_through(record._replace(rank=RANK_MAX), Durability.MEMORY, now)
+        else:
+            self.tier.forget(key)
 
     def apply_batch(
         self,

@@ -17,7 +17,7 @@ from nodecore.storage.cold import KeyFilter, key_at, place_from, place_of, slot_
 from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.scrub import Scrub
-from nodecore.storage.tier import RECORDS_PER_TICK_MAX
+from nodecore.storage.tier import HOT_WRITES_PER_TICK_MAX, RECORDS_PER_TICK_MAX
 from nodecore.storage.tiered import TieredStore, make_store
 from nodecore.storage.warming import Warming
 from nodecore.table import make_table
@@ -356,6 +356,34 @@ def test_write_through_copies_at_once_and_memory_pays_nothing() -> None:
     assert [key_at(place) for place, _ in world.disk.walk(Area.CACHE, None, 10)] == [b"b"]
 
 
+def test_records_of_hot_keys_follow_their_changes_at_once_within_a_budget() -> None:
+    world = World()
+    world.put(b"hot")
+    world.put(b"mild")
+    world.store.tier.hot = frozenset({b"hot"})
+    for key in (b"hot", b"mild"):
+        assert world.store.write_down(key)
+    world.tick()
+    for number in range(2 * HOT_WRITES_PER_TICK_MAX):
+        value = b"v%d" % number
+        world.put(b"hot", value)
+        world.put(b"mild", value)
+        record = world.store.tier.read(b"hot")
+        if number < HOT_WRITES_PER_TICK_MAX:
+            assert record is not None
+            assert record.value == value
+        else:
+            assert record is None, "superseded, never out of date"
+        assert world.store.tier.read(b"mild") is None
+    world.delete(b"hot")
+    assert world.store.tier.read(b"hot") is None
+    world.tick()
+    world.put(b"hot", b"last")
+    world.restart()
+    assert world.value(b"hot") == b"last"
+    assert world.value(b"mild") is None
+
+
 def test_a_restart_lifts_the_hottest_first() -> None:
     world = World(bytes_max=2 * MIB)
     for number in range(300):
@@ -384,6 +412,38 @@ def test_a_damaged_record_is_unknown_and_reported() -> None:
     assert world.unknown == [slot]
     assert world.store.tier.counters["checksum_failures"] == 1
     assert world.disk.get(Area.CACHE, place) is None
+
+
+def test_a_misdirected_read_is_never_served() -> None:
+    world = World()
+    values = {b"k%d" % number: b"%d," % number * 150 for number in range(400)}
+    for key, value in values.items():
+        world.put(key, value)
+    world.tick()
+    cold = [key for key in world.scanned() if key not in world.store.table]
+    world.disk.misdirected = 0.5
+    found = [world.value(key) for key in cold[:40]]
+    assert all(value in (None, values[key]) for key, value in zip(cold[:40], found, strict=True))
+    assert 0 < found.count(None) < 40
+    assert world.store.tier.counters["checksum_failures"] == len(world.unknown) > 0
+
+
+def test_scrub_reads_at_its_rate() -> None:
+    world = World()
+    world.fill(1_500)
+    rate = 50 * KIB
+    scrub = Scrub(world.store, everywhere, rate)
+    scrub.step(world.now)
+    before = scrub.bytes
+    for _ in range(40):
+        world.now = Now(world.now.mono_s + 0.25, world.now.wall_ms + 250)
+        scrub.step(world.now)
+    assert scrub.passes == 0
+    assert 0.9 * 10 * rate < scrub.bytes - before < 1.2 * 10 * rate
+    world.now = Now(world.now.mono_s + 3600.0, world.now.wall_ms + 3_600_000)
+    before = scrub.bytes
+    scrub.step(world.now)
+    assert scrub.bytes - before < 2 * rate, "an idle hour is not made up for"
 
 
 def test_scrub_finds_damage_and_what_does_not_belong() -> None:
