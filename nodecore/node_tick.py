@@ -1,9 +1,10 @@
-"""What a node does once per tick: heat, evictions told to the others, hints, clock, partition."""
+"""What a node does once per tick: heat, evictions told to the others, hints, clock, partition, memory."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecore.effects import Emit, Severity
 from nodecore.ids import NodeId, Now, Version
 from nodecore.limits import BATCH_KEYS_MAX
 from nodecore.node_faults import expire_faults
@@ -20,6 +21,12 @@ SAMPLES_AT_ONCE: Final = 32
 """Of them for the shadow caches: some 0.5 ms."""
 DROP_BYTES_MAX: Final = 512 * 1024
 """Keys in one Drop frame."""
+RESIDENT_SHARE_MAX: Final = 1.5
+RESIDENT_SPARE_BYTES: Final = 150 * 1024 * 1024
+"""What the process may occupy: its limit of accounted memory times the share, and this for the program
+and its buffers. More means that memory leaks or fragments, which no eviction mends."""
+RESIDENT_EASE_SHARE: Final = 0.95
+"""Below this share of the bound it is over."""
 
 
 class Ticker:
@@ -28,6 +35,7 @@ class Ticker:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._sound_clock = True
+        self._bloated = False
 
     def relieve(self) -> None:
         """Between ticks: count the uses of a busy node while they are few, and still in the
@@ -56,6 +64,7 @@ class Ticker:
             self._sound_clock = sound
             node.standing.refresh_gate(now)
         self._look_for_voters()
+        self._watch_resident()
         node.standing.ready(now)
         expire_faults(node, now)
         node.change_history.tick(node.membership.is_live, now)
@@ -72,6 +81,24 @@ class Ticker:
             for voters in voter_sets(document)
         ]
         self._node.coordinator.policy.note_voters(*min(counts, key=lambda pair: pair[0] / pair[1]))
+
+    def _watch_resident(self) -> None:
+        """Say when the process occupies more than its limit explains, and when that is over."""
+        node = self._node
+        resident = int(node.recorder.process.get("rss_bytes", 0))
+        bound = int(RESIDENT_SHARE_MAX * node.store.bytes_max) + RESIDENT_SPARE_BYTES
+        if not self._bloated and resident > bound:
+            self._bloated = True
+            text = (
+                f"the process occupies {resident >> 20} MiB, more than {bound >> 20} MiB which maxmemory "
+                f"of {node.store.bytes_max >> 20} MiB explains: lower maxmemory, or restart this node"
+            )
+            fields = (("rss_bytes", resident), ("bound_bytes", bound))
+            node.emit(Emit("memory.resident", text, Severity.WARNING, fields))
+        elif self._bloated and resident < RESIDENT_EASE_SHARE * bound:
+            self._bloated = False
+            text = f"the process occupies {resident >> 20} MiB again"
+            node.emit(Emit("memory.resident", text, Severity.NOTICE))
 
     def _tell_evictions(self, evicted: list[tuple[bytes, Version]]) -> None:
         """The other owners drop what this node decided to drop, up to that version."""

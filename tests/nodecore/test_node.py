@@ -8,6 +8,7 @@ import pytest
 
 from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId
+from nodecore.node_tick import RESIDENT_SHARE_MAX, RESIDENT_SPARE_BYTES
 from nodecore.placement.hashing import slot_of
 from nodecore.replication.changes import INTEGER_MAX
 from nodecore.requests import (
@@ -504,6 +505,25 @@ def test_a_node_alone_that_was_killed_serves_again_within_a_second() -> None:
     assert node.ready()
     assert isinstance(pump.submit("n1", Write((b"k",), (b"2",))), Done)
     assert node.clock.next(pump.now).hlc > last.hlc
+
+
+def test_a_process_that_outgrows_its_memory_says_so_once_and_when_it_is_over() -> None:
+    pump = Pump(1)
+    node = pump.nodes["n1"]
+    bound = int(RESIDENT_SHARE_MAX * node.store.bytes_max) + RESIDENT_SPARE_BYTES
+
+    def told(rss_bytes: int) -> list[str]:
+        before = len(pump.events)
+        node.note_process(rss_bytes=rss_bytes)
+        pump.run(1.0)
+        return [event.text for _name, event in pump.events[before:] if "resident" in event.kind]
+
+    assert told(bound) == []
+    (said,) = told(bound + 1)
+    assert "lower maxmemory" in said
+    assert told(bound - 1) == told(2 * bound) == []
+    (said,) = told(bound // 2)
+    assert "again" in said
 
 
 def test_what_the_gate_writes_is_heat_of_writes() -> None:
