@@ -2,10 +2,11 @@
 
 Each figure is the median of alternating rounds; read the ratios, not the absolute numbers. Sections:
 ``resp`` (one node, compiled and reference table, P=1, 16, 64), ``cluster`` (three nodes, N=3),
-``memory`` (bytes of private memory an entry), ``million`` (tail latency with a million entries),
-``native`` (mget, mset), ``http`` (cache hits), ``exact`` (counters and heat against requests sent),
-``policies`` (what eviction policies add to hits and insertions), ``console`` (what the screen costs). Exits with 1
-when a section fails: the others are measured all the same.
+``memory`` (bytes of private memory an entry, with and without the disk tier), ``million`` (tail latency
+with a million entries), ``native`` (mget, mset), ``http`` (cache hits), ``exact`` (counters and heat
+against requests sent), ``policies`` (what eviction policies add to hits and insertions), ``tiers`` (hits on
+disk, the cost of writing back, a warm restart), ``console`` (what the screen costs). Exits with 1 when a
+section fails: the others are measured all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from tests.bench import policies, sections
+from tests.bench import policies, sections, tiers
 from tests.bench.console import console
 from tests.bench.resp import redis_benchmark
 from tests.bench.servers import Server, redis_server, ringdeck_nodes
@@ -112,6 +113,7 @@ def main(arguments: list[str]) -> int:
         "exact": sections.exact,
         "console": console,
         "policies": policies.policies,
+        "tiers": tiers.tiers,
     }
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(choices)}; default all")
     parser.add_argument("--rounds", type=int, default=5)

@@ -12,7 +12,13 @@ import time
 import urllib.request
 
 from tests.bench.resp import get_tail_ms, redis_benchmark
-from tests.bench.servers import ROOT, redis_server, ringdeck_nodes
+from tests.bench.servers import (
+    ROOT,
+    Server,
+    redis_server,
+    ringdeck_cluster,
+    ringdeck_nodes,
+)
 
 REDIS_BENCHMARK_KEY = b"key:%012d"
 """How redis-benchmark spells its keys."""
@@ -41,20 +47,31 @@ def fill(port: int, count: int, value_bytes: int = 100, key: bytes = b"key:%016d
 
 
 def memory(rounds: int, scale: float) -> dict[str, float]:
-    """Private bytes an entry (20-byte key, 100-byte value) beside redis-server."""
+    """Private bytes an entry (20-byte key, 100-byte value) beside redis-server.
+
+    With L1 alone, and with L2 on and a record of every entry on it.
+    """
     count = int(400_000 * scale)
     figures = {}
-    with redis_server() as redis, ringdeck_nodes(1) as nodes:
-        for server in (redis, *nodes):
-            before = server.rss_bytes()
-            fill(server.resp, count)
-            time.sleep(3.0)
-            figures[server.name] = (server.rss_bytes() - before) / count
+    with redis_server() as redis:
+        figures[redis.name] = _bytes_an_entry(redis, count)
+    with ringdeck_nodes(1, settings={"RINGDECK_DISK_BYTES_MAX": "0"}) as nodes:
+        figures["L1 alone"] = _bytes_an_entry(nodes[0], count)
+    with ringdeck_cluster(1) as cluster:
+        cluster.command("keyspace", "set", "*", "--write-through")
+        figures["L1 and L2"] = _bytes_an_entry(cluster.nodes[0], count)
     peer = figures["redis-server"]
     print(f"\nmemory: private bytes an entry, {count:,} entries of 20 + 100 bytes")
     for name, figure in figures.items():
         print(f"  {name:14} {figure:6.0f}  ({figure / peer:4.2f} x redis-server)")
     return figures
+
+
+def _bytes_an_entry(server: Server, count: int) -> float:
+    before = server.rss_bytes()
+    fill(server.resp, count)
+    time.sleep(3.0)
+    return (server.rss_bytes() - before) / count
 
 
 def million(rounds: int, scale: float) -> dict[str, float]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,28 +78,56 @@ def redis_server() -> Iterator[Server]:
         process.wait()
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Running nodes and what commands need to reach them."""
+
+    name: str
+    environment: Mapping[str, str]
+    nodes: list[Server]
+
+    def command(self, *arguments: str, check: bool = True) -> str:
+        """Run ``ringdeck`` on this cluster; what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "console.cli", *arguments, "--name", self.name],
+            env=dict(self.environment), cwd=ROOT, capture_output=True, text=True, check=False,
+            timeout=120,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def log(self, node_id: str) -> str:
+        """What a node has logged so far."""
+        home = Path(self.environment["RINGDECK_HOME"])
+        return (home / self.name / node_id / "node.log").read_text()
+
+
 @contextlib.contextmanager
-def ringdeck_nodes(
-    count: int, *, table: str = "auto", maxmemory_bytes: int = 2 << 30, name: str = "bench"
-) -> Iterator[list[Server]]:
-    """A cluster of nodes, started as the command line starts them, ready when this yields."""
+def ringdeck_cluster(
+    count: int,
+    *,
+    table: str = "auto",
+    maxmemory_bytes: int = 2 << 30,
+    name: str = "bench",
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Cluster]:
+    """A cluster of nodes, started as the command line starts them, ready when this yields.
+
+    Args:
+        count: how many nodes.
+        table: which table they use.
+        maxmemory_bytes: of each node.
+        name: of the cluster.
+        settings: of the nodes, in the spelling of their environment.
+    """
     with tempfile.TemporaryDirectory(prefix="ringdeck-bench-") as home:
         environment = dict(os.environ, RINGDECK_HOME=home, RINGDECK_TABLE=table)
         environment["RINGDECK_MAXMEMORY_BYTES"] = str(maxmemory_bytes)
-        command = [sys.executable, "-m", "console.cli", "cluster"]
-        started = subprocess.run(
-            [*command, "start", "--nodes", str(count), "--json", "--name", name],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=90,
-        )
+        environment.update(settings or {})
+        cluster = Cluster(name, environment, [])
         try:
-            assert started.returncode == 0, started.stderr
-            answer = json.loads(started.stdout)
-            yield [
+            started = cluster.command("cluster", "start", "--nodes", str(count), "--json")
+            cluster.nodes.extend(
                 Server(
                     f"ringdeck {node['id']}",
                     int(node["pid"]),
@@ -107,14 +135,24 @@ def ringdeck_nodes(
                     int(node["http"].rsplit(":", 1)[1]),
                     int(node["native"].rsplit(":", 1)[1]),
                 )
-                for node in answer["nodes"]
-            ]
-        finally:
-            subprocess.run(
-                [*command, "stop", "--purge", "--name", name],
-                env=environment,
-                cwd=ROOT,
-                capture_output=True,
-                check=False,
-                timeout=60,
+                for node in json.loads(started)["nodes"]
             )
+            yield cluster
+        finally:
+            cluster.command("cluster", "stop", "--purge", check=False)
+
+
+@contextlib.contextmanager
+def ringdeck_nodes(
+    count: int,
+    *,
+    table: str = "auto",
+    maxmemory_bytes: int = 2 << 30,
+    name: str = "bench",
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[list[Server]]:
+    """As ``ringdeck_cluster``, for who needs its nodes alone."""
+    with ringdeck_cluster(
+        count, table=table, maxmemory_bytes=maxmemory_bytes, name=name, settings=settings
+    ) as cluster:
+        yield cluster.nodes

@@ -1,0 +1,171 @@
+"""The section on the disk tier: how soon it answers, what writing back costs, how a restart warms up.
+
+One node each. Hits on disk are reads of keys that memory has given up; the node's own counter says how
+many of the reads were. The cost of writing back is the throughput of a flood of new keys into a full
+memory with the tier on, by that with the tier off, in turns on two nodes. A restart follows a kill -9
+with every key on disk; it is read from meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import statistics
+import time
+import urllib.request
+from random import Random
+
+from tests.bench.resp import redis_benchmark
+from tests.bench.sections import fill
+from tests.bench.servers import Cluster, Server, ringdeck_cluster, ringdeck_nodes
+
+MIB = 1 << 20
+HIT_P99_MS_MAX = 1.0
+WRITE_BACK_SHARE_MAX = 0.1
+WARM_S_MAX = 240.0
+_PROMISED = ("keyspace", "set", "*", "--durability", "process")
+"""Every write has its record at once, so that what memory gives up is on disk."""
+
+
+def tiers(rounds: int, scale: float) -> dict[str, float]:
+    """L2 hits, the cost of writing back, a warm restart."""
+    figures = {}
+    print("\ntiers: one node, entries of 20 + 100 bytes")
+    hits = _hits(int(300_000 * scale))
+    figures.update(hits)
+    print(
+        f"  L2 hit       p50 {hits['hit_p50_ms']:.3f} ms  p99 {hits['hit_p99_ms']:.3f} ms "
+        f"(at most {HIT_P99_MS_MAX:g})  {hits['hit_share']:.1%} of the reads were hits on disk",
+        flush=True,
+    )
+    costs = _write_back(rounds, scale)
+    figures.update(costs)
+    for name, value in costs.items():
+        print(f"  {name:18} {value:.1%} of the throughput (at most {WRITE_BACK_SHARE_MAX:.0%})")
+    warm = _warm(int(1_000_000 * scale))
+    figures.update(warm)
+    print(
+        f"  warm restart {warm['warm_keys']:,.0f} keys: ready after {warm['ready_s']:.1f} s, "
+        f"warm after {warm['warm_s']:.1f} s; meanwhile {warm['reads_meanwhile']:,.0f} reads, "
+        f"{warm['failed_meanwhile']:.0f} failed, p50 {warm['meanwhile_p50_ms']:.2f} ms, "
+        f"p99 {warm['meanwhile_p99_ms']:.2f} ms"
+    )
+    return figures
+
+
+def _get(connection: socket.socket, number: int) -> float:
+    """Milliseconds of one GET that finds its value."""
+    command = b"*2\r\n$3\r\nGET\r\n$20\r\nkey:%016d\r\n" % number
+    started_s = time.perf_counter()
+    connection.sendall(command)
+    answer = connection.recv(65536)
+    took_ms = (time.perf_counter() - started_s) * 1e3
+    assert answer.startswith(b"$100"), (number, answer[:100])
+    return took_ms
+
+
+def _connected(server: Server) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.resp), 30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _disk_hits(server: Server) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.http}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    found = re.search(
+        r'^ringdeck_disk_events_total\{[^}]*event="hits"[^}]*\} ([\d.e+]+)$', text, re.MULTILINE
+    )
+    assert found is not None, "no counter of hits on disk"
+    return int(float(found.group(1)))
+
+
+def _percentiles(samples: list[float]) -> tuple[float, float]:
+    ordered = sorted(samples)
+    return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+
+
+def _hits(count: int) -> dict[str, float]:
+    """Each key of the older half once: all of it is on disk alone."""
+    with ringdeck_cluster(1, maxmemory_bytes=max(2 * MIB, count * 100)) as cluster:
+        (node,) = cluster.nodes
+        cluster.command(*_PROMISED)
+        fill(node.resp, count)
+        time.sleep(1.0)
+        order = list(range(count // 3))
+        Random(1).shuffle(order)
+        order = order[:20_000]
+        before = _disk_hits(node)
+        with _connected(node) as connection:
+            samples = [_get(connection, number) for number in order]
+        time.sleep(1.0)
+        share = (_disk_hits(node) - before) / len(order)
+    middle, high = _percentiles(samples)
+    return {"hit_p50_ms": middle, "hit_p99_ms": high, "hit_share": share}
+
+
+def _write_back(rounds: int, scale: float) -> dict[str, float]:
+    """Share of the throughput that is lost to the tier, by depth of the pipeline."""
+    requests = int(400_000 * scale)
+    costs: dict[str, float] = {}
+    with (
+        ringdeck_nodes(
+            1, maxmemory_bytes=32 * MIB, name="off", settings={"RINGDECK_DISK_BYTES_MAX": "0"}
+        ) as off,
+        ringdeck_nodes(1, maxmemory_bytes=32 * MIB, name="on") as on,
+    ):
+        for nodes in (off, on):
+            fill(nodes[0].resp, 300_000)
+        for pipeline in (1, 16):
+            rates: dict[str, list[float]] = {"off": [], "on": []}
+            for _ in range(rounds):
+                for name, nodes in (("off", off), ("on", on)):
+                    figure = redis_benchmark(
+                        nodes, "set", pipeline=pipeline,
+                        requests=requests if pipeline > 1 else requests // 4, keys=2_000_000,
+                    )  # fmt: skip
+                    rates[name].append(figure.operations_per_s)
+            ratio = statistics.median(rates["on"]) / statistics.median(rates["off"])
+            costs[f"write-back P={pipeline}"] = 1.0 - ratio
+    return costs
+
+
+def _warm(count: int) -> dict[str, float]:
+    """Kill and start a node with every key on disk; read from it until its memory is filled."""
+    settings = {"RINGDECK_DISK_BYTES_MAX": str(4096 * MIB)}
+    with ringdeck_cluster(1, settings=settings) as cluster:
+        cluster.command(*_PROMISED)
+        fill(cluster.nodes[0].resp, count)
+        cluster.command("chaos", "kill", "n1")
+        started_s = time.monotonic()
+        cluster.command("chaos", "restart", "n1")
+        ready_s = time.monotonic() - started_s
+        samples, failed = _read_until_warm(cluster, count)
+        text = re.findall(
+            r"(\d+) of (\d+) entries on disk brought back .* in ([\d.]+) s", cluster.log("n1")
+        )
+    lifted, _found, took_s = text[-1]
+    middle, high = _percentiles(samples)
+    return {
+        "warm_keys": float(lifted), "ready_s": ready_s, "warm_s": float(took_s),
+        "reads_meanwhile": float(len(samples)), "failed_meanwhile": float(failed),
+        "meanwhile_p50_ms": middle, "meanwhile_p99_ms": high,
+    }  # fmt: skip
+
+
+def _read_until_warm(cluster: Cluster, count: int) -> tuple[list[float], int]:
+    samples: list[float] = []
+    failed = 0
+    rng = Random(3)
+    until_s = time.monotonic() + WARM_S_MAX
+    with contextlib.closing(_connected(cluster.nodes[0])) as connection:
+        while "brought back to memory" not in cluster.log("n1"):
+            assert time.monotonic() < until_s, "the node does not become warm"
+            for _ in range(100):
+                try:
+                    samples.append(_get(connection, rng.randrange(count)))
+                except AssertionError:
+                    failed += 1
+                time.sleep(0.002)
+    return samples, failed
