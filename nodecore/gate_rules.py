@@ -8,10 +8,11 @@ trusted with versions. Any change of the rules swaps the gate for an empty one; 
 from __future__ import annotations
 
 from nodecore.routing import Routing
-from nodecore.table.interface import SLOT_READ, SLOT_SOLE, Table
+from nodecore.table.interface import SLOT_READ, SLOT_SOLE, SLOT_WRITE, Table
 
-_WITHOUT_SOLE = bytes(flag & ~SLOT_SOLE & 0xFF for flag in range(256))
-assert _WITHOUT_SOLE[SLOT_READ | SLOT_SOLE] == SLOT_READ
+_READ_ONLY = bytes(flag & ~(SLOT_SOLE | SLOT_WRITE) & 0xFF for flag in range(256))
+assert _READ_ONLY[SLOT_READ | SLOT_SOLE | SLOT_WRITE] == SLOT_READ
+assert SLOT_WRITE == SLOT_SOLE << 2
 
 
 class GateRules:
@@ -30,18 +31,21 @@ class GateRules:
         *,
         may_coordinate: bool,
         closed: bytes | None = None,
+        writes_told: bool = False,
     ) -> None:
         """Apply the rules as they are now; cheap when nothing has changed.
 
-        ``closed``: SLOT_SOLE for slots in which something beside the table watches writes and misses.
+        ``closed``: SLOT_SOLE for slots in which something beside the table may hold what it misses;
+        ``writes_told``: plain writes are inline there all the same, because that learns of them.
         """
         flags = routing.gate_flags(unfilled)
         if closed is not None:
-            kept = int.from_bytes(flags, "big") & ~int.from_bytes(closed, "big")
-            flags = kept.to_bytes(len(flags), "big")
+            bits, mask = int.from_bytes(flags, "big"), int.from_bytes(closed, "big")
+            told = (bits & mask) << 2 if writes_told else 0
+            flags = (bits & ~mask | told).to_bytes(len(flags), "big")
         if not may_coordinate:
             # An inline write draws a version: without a sound clock it takes the long way.
-            flags = flags.translate(_WITHOUT_SOLE)
+            flags = flags.translate(_READ_ONLY)
         guard = (tuple(routing.guarded_prefixes), routing.default_plain)
         flushes = routing.topology.flushes
         if guard != self._guard or flushes != self._flushes:

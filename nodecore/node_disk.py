@@ -73,11 +73,16 @@ class DiskUpkeep:
         self._store.durability_of = self._durability_of if asking else None
 
     @property
-    def closed(self) -> bytes | None:
-        """SLOT_SOLE where the gate may not write by itself; None: it may everywhere."""
+    def closed(self) -> bytes:
+        """SLOT_SOLE where the disk may hold what memory misses, or must learn of a write at once."""
         if self._store.durability_of is not None:
             return _ALL_CLOSED
         return bytes(self._store.tier.closed)
+
+    @property
+    def writes_told(self) -> bool:
+        """Whether it is soon enough to learn of the gate's writes when entries move or a tick comes."""
+        return self._store.durability_of is None
 
     def _durability_of(self, key: bytes) -> tuple[Durability, bool]:
         routing = self._node.standing.routing
@@ -153,7 +158,7 @@ class DiskUpkeep:
         store.tier.hot = frozenset(key for key in heat.hot if not self._is_alone(key))
 
     def _is_alone(self, key: bytes) -> bool:
-        """A record would end the gate's inline writes in a slot that no other node holds."""
+        """A record would send all misses of a slot that no other node holds to the disk."""
         owners: tuple[NodeId, ...] = tuple(self._node.owners(self._store.table.slot_of(key)))
         return owners == (self._node.node_id,)
 

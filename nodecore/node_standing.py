@@ -122,6 +122,7 @@ class Standing:
                 self._node.topology_changes.unfilled,
                 may_coordinate=self._node.clock.may_coordinate(now),
                 closed=None if upkeep is None else upkeep.closed,
+                writes_told=upkeep is not None and upkeep.writes_told,
             )
 
     def ready(self, now: Now) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import Final, final
 
-import xxhash
+from xxhash import xxh3_64_intdigest as _digest
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.storage.paging import HASH_BITS, hash_of
@@ -135,14 +135,14 @@ class KeyFilter:
 
     def add(self, key: bytes) -> None:
         """This key is on disk from now on."""
-        position = xxhash.xxh3_64_intdigest(key) & self._mask
+        position = _digest(key) & self._mask
         self._bits[position >> 3] |= 1 << (position & 7)
         self._added = True
 
     def may_hold(self, key: bytes) -> bool:
         """False: surely not on disk."""
-        position = xxhash.xxh3_64_intdigest(key) & self._mask
-        return bool(self._bits[position >> 3] >> (position & 7) & 1) or self.full
+        position = _digest(key) & self._mask
+        return self._bits[position >> 3] >> (position & 7) & 1 == 1 or self.full
 
 
 def filter_bits(bytes_max: int, disk_bytes_max: int) -> int:

@@ -47,7 +47,7 @@ RECORD_EXTRA_BYTES: Final = 64
 HOT_WRITES_PER_TICK_MAX: Final = 64
 """Records of hot keys that follow their changes at once, in one tick; others follow at its end."""
 CLOSED_SLOTS_MAX: Final = 64
-"""With records in more slots than this, inline writes are over in all of them."""
+"""With records in more slots than this, the gate answers no misses in any of them."""
 PROMOTE_USES_MIN: Final = 2
 """A key must be asked for so often lately before memory considers it."""
 
@@ -79,7 +79,7 @@ class DiskTier:
         self.writes = DiskWrites(NoDisk())
         self.active = False
         """Whether there is a disk at all."""
-        self.filter = KeyFilter(self._bits)
+        self._use_filter(KeyFilter(self._bits))
         self._next_filter: KeyFilter | None = None
         self.cold = ColdCounts()
         self.counters = dict.fromkeys(_COUNTERS, 0)
@@ -87,7 +87,7 @@ class DiskTier:
         self.indexed_to: bytes | None = None
         """Records up to here are counted; None: all of them."""
         self.closed = bytearray(SLOTS_COUNT)
-        """SLOT_SOLE where the gate may not write: a record might be superseded behind our back."""
+        """SLOT_SOLE where the gate may not answer misses: there are records."""
         self._closed_count = 0
         self.on_closed: Callable[[], None] = _nothing
         self.on_unknown: Callable[[int], None] = _ignore
@@ -136,7 +136,7 @@ class DiskTier:
         if not was:
             self.on_refused(text)
 
-    # -- inline writes of the gate
+    # -- what the gate may answer by itself
 
     def close(self, slot: int) -> None:
         """A record of this slot is about to be written."""
@@ -150,16 +150,17 @@ class DiskTier:
             self.on_closed()
 
     def close_all(self) -> None:
-        """No inline writes any more."""
+        """There may be records in every slot."""
         self.closed[:] = bytes([SLOT_SOLE]) * SLOTS_COUNT
         self._closed_count = SLOTS_COUNT
         self.on_closed()
 
     # -- records
 
-    def may_hold(self, key: bytes) -> bool:
-        """False: there is surely no record of this key."""
-        return self.active and self.filter.may_hold(key)
+    def _use_filter(self, keys: KeyFilter) -> None:
+        self.filter = keys
+        self.may_hold: Callable[[bytes], bool] = keys.may_hold
+        """False: there is surely no record of this key. Asked for every write: without detours."""
 
     def read(self, key: bytes) -> Record | None:
         """The record of a key; None when there is none, or when it is unknown."""
@@ -184,15 +185,17 @@ class DiskTier:
             return self._pending[place]
         return self.writes.get(Area.CACHE, place)
 
-    def has(self, key: bytes) -> bool:
-        """Whether there is a record, without looking into it."""
+    def has(self, key: bytes) -> bool | None:
+        """Whether there is a record, without looking into it; None: unknown, and reported."""
         if not self.may_hold(key):
             return False
+        slot = self._slot_of(key)
         try:
-            return self._raw(place_of(self._slot_of(key), key)) is not None
+            return self._raw(place_of(slot, key)) is not None
         except DiskError:
             self.counters["read_errors"] += 1
-            return False
+            self.on_unknown(slot)
+            return None
 
     def damaged(self, place: bytes) -> None:
         """What lies at a place is no record of its key: it goes, and its slot lacks something."""
@@ -339,7 +342,8 @@ class DiskTier:
     def end_filter(self) -> None:
         """The walk is over: the new filter knows everything that is there, and less that is not."""
         if self._next_filter is not None:
-            self.filter, self._next_filter = self._next_filter, None
+            self._use_filter(self._next_filter)
+            self._next_filter = None
 
     # -- the tick
 

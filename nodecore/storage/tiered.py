@@ -1,6 +1,6 @@
 """Memory and disk as one store: walks over slots, counts and flushes that see both tiers.
 
-How single entries move is ``tiered_changes``. Both tiers walk a slot in the same order, by hash, so
+How single entries move is ``tiered_changes`` and ``tiered_room``. Both tiers walk a slot in the same order, by hash, so
 that their pages can be merged. It reads no clock and sends nothing.
 """
 
@@ -18,18 +18,20 @@ from nodecore.storage.memory import SCANNED_PER_CALL_MAX, EntryTuple, Store
 from nodecore.storage.paging import HASH_BITS, hash_of
 from nodecore.storage.records import BadRecord, Record, decode, peek
 from nodecore.storage.reports import StoreStatistics, StoreTick
-from nodecore.storage.tiered_changes import PAGE, TieredChanges
+from nodecore.storage.tiered_changes import PAGE
+from nodecore.storage.tiered_room import TieredRoom
 from nodecore.table.interface import Kind, Table
 
 
 @final
-class TieredStore(TieredChanges):
+class TieredStore(TieredRoom):
     """Entries of one node in memory and on disk. Until ``tier.attach`` it is a plain store."""
 
     # -- walks
 
     def slot_count(self, slot: int) -> int:
         """See ``Store.slot_count``."""
+        self.catch_up()
         return super().slot_count(slot) + self.tier.cold[slot]
 
     def is_empty(self, slot: int) -> bool:
@@ -38,6 +40,7 @@ class TieredStore(TieredChanges):
 
     def live_count(self, slot: int) -> int:
         """See ``Store.live_count``."""
+        self.catch_up()
         return super().live_count(slot) + self.tier.cold[slot]
 
     def live_keys(self, slot: int, count: int, now_ms: int = 0) -> list[bytes]:
@@ -150,12 +153,14 @@ class TieredStore(TieredChanges):
     def flush(self, hlc: int) -> None:
         """See ``Store.flush``; records of before are passed over, and removed as they are met."""
         if hlc > self.flushed_hlc:
+            self.catch_up()
             self.tier.cold.clear()
         super().flush(hlc)
 
     def tick(self, now: Now) -> StoreTick:
         """See ``Store.tick``."""
         report = super().tick(now)
+        self._writes_seen = 0
         if self.tier.active:
             self.tier.tick(now)
         return report
@@ -167,6 +172,7 @@ class TieredStore(TieredChanges):
 
     def statistics(self) -> StoreStatistics:
         """See ``Store.statistics``; keys of both tiers."""
+        self.catch_up()
         found = super().statistics()
         return replace(found, keys=found.keys + self.tier.cold.total)
 

@@ -1,4 +1,4 @@
-"""How single entries move between memory and disk: down when memory gives them up, up when asked for.
+"""How single entries change on two tiers, and come up from the disk when they are asked for.
 
 A key is found wherever it is: reads, walks over slots and counts see both tiers, so moving down is no
 eviction and nobody else is told. The rules that keep the tiers in step:
@@ -6,13 +6,14 @@ eviction and nobody else is told. The rules that keep the tiers in step:
 * A record on disk is never newer than the entry of its key in memory; memory is asked first.
 * Whatever changes an entry replaces its record (keyspaces that promise or write through, hot keys) or
   removes it within a tick. A tombstone that is collected takes the record along: nothing comes back.
+* What the gate has written by itself is learnt of before entries move, and counted, and at each tick.
 * An arriving entry is compared with the record when memory has none. So nothing older than what is on
   disk is ever applied, and what a restart finds there counts by its version alone.
 * A record that is asked for is answered from disk; it comes up when memory has room, or when it was
   asked for lately more often than the entry that would have to go.
-* The disk evicts too: then it is an eviction, told to the other owners or making the slot partial.
 
-It reads no clock and sends nothing. How records are written is the tier's.
+What leaves memory or disk for want of room is ``tiered_room``; how records are written is the tier's.
+It reads no clock and sends nothing.
 
 Sources: TinyLFU (Einziger, Friedman, Manes, 2017) for admission by frequency.
 """
@@ -31,16 +32,10 @@ from nodecore.storage.eviction.interface import EvictionPolicy
 from nodecore.storage.memory import Store
 from nodecore.storage.precedence import is_newer
 from nodecore.storage.records import FLAG_DURABLE, RANK_MAX, Record
-from nodecore.storage.room import choose
 from nodecore.storage.tier import PROMOTE_USES_MIN, DiskTier
 from nodecore.table.interface import Entry, Kind, Table
 
 PAGE: Final = 256
-
-
-def _any_slot(_slot: int) -> bool:
-    """Whoever decides about evictions: what goes down is not evicted."""
-    return True
 
 
 _LOST: Final = frozenset({Cause.EVICTED, Cause.FORCED, Cause.COLLECTED, Cause.MOVED, Cause.FLUSH})
@@ -48,7 +43,7 @@ _LOST: Final = frozenset({Cause.EVICTED, Cause.FORCED, Cause.COLLECTED, Cause.MO
 
 
 class TieredChanges(Store):
-    """Entries of one node in memory and on disk; the base of ``tiered.TieredStore``.
+    """Entries of one node in memory and on disk; the base of ``tiered_room.TieredRoom``.
 
     Args:
         table: holds the entries in memory.
@@ -72,12 +67,41 @@ class TieredChanges(Store):
         """What is arriving made room for itself by sending its own older entry down."""
         self.durability_of: Callable[[bytes], tuple[Durability, bool]] | None = None
         """(durability, written through) by key; None: no keyspace asks for either."""
+        self._writes_seen = 0
         super().__init__(table, policy, bytes_max, rng)
         self.evictions |= {"demoted": 0, "disk": 0}
 
     def _bookkeeping_bytes(self) -> int:
         tier = self.tier
         return super()._bookkeeping_bytes() + (tier.overhead_bytes if tier.active else 0)
+
+    # -- what the gate has written
+
+    def _settle(self) -> None:
+        """See ``EntryChanges._settle``; records of what the gate has written are superseded."""
+        table, tier = self.table, self.tier
+        if not tier.active:
+            super()._settle()
+            return
+        inserted, written = table.inserted, table.written
+        fresh = written[self._writes_seen :] if len(written) > self._writes_seen else []
+        self._writes_seen = len(written)
+        super()._settle()
+        if not tier.filter.used:
+            return
+        for key in inserted:
+            if not tier.may_hold(key):
+                continue
+            record = self._cold_record(key)
+            if record is not None:
+                self._lose(record)
+        for key in frozenset(fresh):
+            tier.forget(key)
+
+    def catch_up(self) -> None:
+        """Learn of what the gate has written since the last look; before anything that counts or moves."""
+        if self.table.inserted or len(self.table.written) != self._writes_seen:
+            self._settle()
 
     # -- reading
 
@@ -172,8 +196,10 @@ class TieredChanges(Store):
         tier = self.tier
         if not tier.active:
             return super().apply(key, kind, value, version, expires_ms, cause, now)
+        self.catch_up()
         cold: Record | None = None
-        if tier.may_hold(key) and key not in self.table:
+        held = tier.may_hold(key)
+        if held and key not in self.table:
             cold = self._cold_record(key)
             if cold is not None:
                 there = ColdEntry(cold, 0)
@@ -185,7 +211,8 @@ class TieredChanges(Store):
         if result is ApplyResult.APPLIED:
             if self._went_down or (cold is not None and cold.kind != Kind.TOMBSTONE):
                 tier.count(key, -1)
-            self._follow(Record(key, kind, value, version, expires_ms), now)
+            if held or self._went_down or self.durability_of is not None:
+                self._follow(Record(key, kind, value, version, expires_ms), now)
         return result
 
     def _follow(self, record: Record, now: Now) -> None:
@@ -217,6 +244,7 @@ class TieredChanges(Store):
         tier = self.tier
         if not tier.active:
             return super().apply_batch(keys, values, version, expires_ms, cause, now)
+        self.catch_up()
         refused: list[tuple[int, ApplyResult]] = []
         rows: Sequence[int] = range(len(keys))
         all_keys, all_values = keys, values
@@ -258,12 +286,17 @@ class TieredChanges(Store):
 
     def _remove(self, entry: Entry, cause: Cause) -> None:
         key = entry.key
-        super()._remove(entry, cause)
+        self._remove_alone(entry, cause)
         if cause in _LOST:
             self.tier.forget(key)
 
+    def _remove_alone(self, entry: Entry, cause: Cause) -> None:
+        """As ``_remove`` of an entry without a record, or whose record is to stay."""
+        super()._remove(entry, cause)
+
     def drop(self, key: bytes, up_to: Version) -> bool:
         """See ``EntryChanges.drop``."""
+        self.catch_up()
         if super().drop(key, up_to):
             return True
         record = self._only_cold(key)
@@ -275,6 +308,7 @@ class TieredChanges(Store):
 
     def give_up(self, key: bytes, up_to: Version) -> bool:
         """See ``Store.give_up``."""
+        self.catch_up()
         if super().give_up(key, up_to):
             return True
         record = self._only_cold(key)
@@ -283,6 +317,17 @@ class TieredChanges(Store):
         self._lose(record)
         self.evictions["moved"] += 1
         return True
+
+    def take_back(self, key: bytes, version: Version) -> bool:
+        """See ``Store.take_back``."""
+        self.catch_up()
+        return super().take_back(key, version)
+
+    def _expire(self, entry: Entry, now: Now) -> Entry:
+        """See ``EntryChanges._expire``; a copy on disk goes, so that a record below a tombstone is one."""
+        tombstone = super()._expire(entry, now)
+        self.tier.forget(tombstone.key)
+        return tombstone
 
     def _only_cold(self, key: bytes) -> Record | None:
         if key in self.table or not self.tier.may_hold(key):
@@ -296,6 +341,7 @@ class TieredChanges(Store):
 
     def drop_slot(self, slot: int) -> int:
         """See ``EntryChanges.drop_slot``."""
+        self.catch_up()
         dropped = super().drop_slot(slot)
         after: bytes | None = None
         while rows := self.tier.slot_rows(slot, after, PAGE):
@@ -306,75 +352,3 @@ class TieredChanges(Store):
         self.tier.cold.add(slot, -cold)
         self.evictions["moved"] += cold
         return dropped + cold
-
-    # -- room
-
-    def _evict_one(self) -> bool:
-        """Move the least worthy entry down if the disk takes it; otherwise evict."""
-        tier = self.tier
-        if not tier.active or not (tier.takes or self.durability_of is not None):
-            return super()._evict_one()
-        choice = choose(self.policy, _any_slot)
-        if choice is None:
-            return super()._evict_one()
-        entry = choice.entry
-        if tier.has(entry.key):
-            self._demote(entry)
-        elif tier.accepts(entry.size):
-            tier.write_back(self._record_of(entry))
-            self._demote(entry)
-        elif self.owner_decides(entry.slot):
-            self.evictions["size"] += 1
-            self._evicted.append((entry.key, Version(entry.hlc, entry.node)))
-            self._remove(entry, Cause.EVICTED)
-        else:
-            self.partial_slots.add(entry.slot)
-            self.evictions["forced"] += 1
-            self._remove(entry, Cause.FORCED)
-        return True
-
-    def _demote(self, entry: Entry) -> None:
-        removed = self.table.remove(entry.key)
-        assert removed is not None
-        self._went_down = self._went_down or entry.key == self._arriving
-        self.evictions["demoted"] += 1
-        self.tier.count(entry.key, 1)
-        removed.release()
-
-    def _record_of(self, entry: Entry) -> Record:
-        rank = min(RANK_MAX, entry.counter + self.tier.uses.estimate(entry.key))
-        version = Version(entry.hlc, entry.node)
-        return Record(entry.key, entry.kind, entry.value, version, entry.expires_ms, rank)
-
-    def write_down(self, key: bytes, rank: int = RANK_MAX) -> bool:
-        """Copy an entry of memory to disk as well, within the budget; whether it is there now."""
-        entry = self.table.get(key)
-        if entry is None or entry.kind == Kind.TOMBSTONE or not self.tier.active:
-            return False
-        if self.tier.has(key):
-            return True
-        if not self.tier.accepts(entry.size):
-            return False
-        self.tier.write_back(self._record_of(entry)._replace(rank=rank))
-        return True
-
-    def evict_record(self, record: Record) -> None:
-        """The disk gives up a record: an eviction, if memory does not have the key or was promised."""
-        key = record.key
-        entry = self.table.get(key)
-        tier = self.tier
-        if entry is not None and not record.durable:
-            tier.forget(key)
-            return
-        slot = self.table.slot_of(key)
-        tier.counters["evictions_l2"] += 1
-        self.evictions["disk"] += 1
-        if self.owner_decides(slot):
-            self._evicted.append((key, record.version))
-        else:
-            tier.counters["evictions_l2_forced"] += 1
-            self.partial_slots.add(slot)
-        if entry is not None:
-            self._forget(key, Cause.EVICTED)
-        else:
-            self._lose(record)

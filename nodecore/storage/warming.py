@@ -55,6 +55,7 @@ class Warming:
         """Look at up to so many records."""
         if self.done:
             return
+        self._store.catch_up()
         try:
             rows = self._store.tier.walk(self._cursor, records_max)
         except DiskError:

@@ -29,6 +29,7 @@ cdef enum:
     TOMBSTONES = 63
     READ = 1
     SOLE = 2
+    WRITE = 8
     CELLS_MIN = 64
     OUT_BYTES_KEPT = 4194304
 assert SLOTS == SLOTS_COUNT
@@ -537,7 +538,7 @@ cdef class CompiledTable:
         return fresh
 
     def set_slots(self, bytes flags not None):
-        if PyBytes_GET_SIZE(flags) != SLOTS or max(flags) > 7:
+        if PyBytes_GET_SIZE(flags) != SLOTS or max(flags) > 15:
             raise ValueError(f"flags must be {SLOTS} bytes of SLOT_* bits")
         self.flags_held = flags
         self.flags = <const unsigned char*>PyBytes_AS_STRING(flags)
@@ -632,6 +633,10 @@ cdef class CompiledTable:
         self.say_bytes(entry.reply)
         return 1
 
+    cdef inline bint writable(self, int flags) noexcept:
+        """Whether the gate may write in a slot now: where others must learn of it, while they can."""
+        return flags & SOLE != 0 or (flags & WRITE != 0 and PyList_GET_SIZE(self._touched) < self.touches_max)
+
     cdef int serve_set(
         self, const char* key, Py_ssize_t key_bytes, const char* reply, Py_ssize_t reply_bytes, int64_t now_ms
     ) except -1:
@@ -642,11 +647,11 @@ cdef class CompiledTable:
         cdef int64_t growth = key_bytes + payload_bytes(reply_bytes) + OVERHEAD
         cdef bint is_fresh = True
         if found == NULL:
-            if not self.allows(key, key_bytes) or not self.flags[slot_of_text(key, key_bytes)] & SOLE:
+            if not self.allows(key, key_bytes) or not self.writable(self.flags[slot_of_text(key, key_bytes)]):
                 return 0
         else:
             entry = <Entry>found
-            if not self.servable(entry) or not self.flags[entry.slot] & SOLE:
+            if not self.servable(entry) or not self.writable(self.flags[entry.slot]):
                 return 0
             growth -= size_of(entry)
             is_fresh = entry.kind == KIND_TOMBSTONE

@@ -29,6 +29,9 @@ SLOT_READ: Final = 1
 """Bit: this node owns the slot and serves R=1 reads; hits may be answered inline."""
 SLOT_SOLE: Final = 2
 """Bit: this node is the only owner: misses are authoritative, plain writes are inline."""
+SLOT_WRITE: Final = 8
+"""Bit: as SLOT_SOLE for plain writes alone. Somebody beside the table must learn of each of them, from
+``written``: when that is full, they take the long way. Misses do so too."""
 SLOT_FIRST: Final = 4
 """Bit: this node is the slot's first owner: clients that follow redirects are served here."""
 

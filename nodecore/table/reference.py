@@ -23,6 +23,7 @@ from nodecore.table.interface import (
     SERVE_BYTES_MAX,
     SLOT_READ,
     SLOT_SOLE,
+    SLOT_WRITE,
     Entry,
     Kind,
 )
@@ -282,7 +283,7 @@ class ReferenceTable:
         return fresh
 
     def set_slots(self, flags: bytes) -> None:
-        if len(flags) != SLOTS_COUNT or max(flags) > 7:
+        if len(flags) != SLOTS_COUNT or max(flags) > 15:
             raise ValueError(f"flags must be {SLOTS_COUNT} bytes of SLOT_* bits")
         self._flags = bytes(flags)
 
@@ -361,6 +362,12 @@ class ReferenceTable:
         self.touch(entry.key, entry)
         return entry.reply
 
+    def _writable(self, flags: int) -> bool:
+        """Whether the gate may write in a slot now: where others must learn of it, while they can."""
+        if flags & SLOT_SOLE:
+            return True
+        return bool(flags & SLOT_WRITE) and len(self.touched) < self.touches_max
+
     def _serve_set(self, command: PlainCommand, now_ms: int) -> bytes | None:
         key, reply = command.key, command.reply
         assert key is not None
@@ -374,7 +381,7 @@ class ReferenceTable:
             slot = entry.slot
             if not self._servable(entry):
                 return None
-        if not self._flags[slot] & SLOT_SOLE:
+        if not self._writable(self._flags[slot]):
             return None
         size = len(key) + len(reply) - reply.index(b"\n") - 3 + ENTRY_OVERHEAD_BYTES
         growth = size - (0 if entry is None else entry.size)

@@ -21,7 +21,8 @@ from nodecore.storage.tier import HOT_WRITES_PER_TICK_MAX, RECORDS_PER_TICK_MAX
 from nodecore.storage.tiered import TieredStore, make_store
 from nodecore.storage.warming import Warming
 from nodecore.table import make_table
-from nodecore.table.interface import Kind
+from nodecore.table.interface import SLOT_READ, SLOT_WRITE, Kind
+from tests.nodecore.storage.worlds import set_command
 
 KIB, MIB = 1 << 10, 1 << 20
 VALUE = b"v" * 500
@@ -49,6 +50,8 @@ class World:
     def begin(self) -> TieredStore:
         """A life of the store over what the disk holds."""
         table = make_table("reference")
+        table.set_slots(bytes([SLOT_READ | SLOT_WRITE]) * SLOTS_COUNT)
+        table.open_gate(1)
         store = TieredStore(
             table,
             make_policy("s3fifo", self.bytes_max),
@@ -94,6 +97,14 @@ class World:
         )
         self.turn()
         return result
+
+    def put_inline(self, key: bytes, value: bytes) -> None:
+        """As a client does: through the gate, or the long way when that does not take it."""
+        command = set_command(key, value)
+        served = self.store.table.serve(command, self.now.wall_ms, b"$-1\r\n")[1]
+        self.hlc = max(self.hlc, self.store.table.hlc_high)
+        if not served:
+            self.put(key, value)
 
     def delete(self, key: bytes) -> ApplyResult:
         self.hlc += 1
@@ -520,7 +531,54 @@ def test_a_disk_that_cannot_be_read_makes_keys_unknown_not_missing() -> None:
     assert world.store.tier.counters["read_errors"] == 1
 
 
-def test_inline_writes_end_where_records_are() -> None:
+def test_no_other_owner_drops_what_only_this_disk_can_not_be_asked_about() -> None:
+    world = World()
+    world.store.durability_of = lambda _key: (Durability.PROCESS, False)
+    world.fill(100)
+    world.store.tier.writes.store = _Unreadable()  # type: ignore[misc]
+    world.store.set_bytes_max(32 * KIB)
+    report = world.store.tick(world.now)
+    assert report.evicted == []
+    assert world.store.evictions["forced"] > 10
+    assert world.unknown
+
+
+def test_what_the_gate_writes_supersedes_records_and_counts_once() -> None:
+    world = World()
+    world.fill(400)
+    count = world.total
+    cold = next(key for key in world.scanned() if key not in world.store.table)
+    warm = next(key for key in world.scanned() if key in world.store.table)
+    assert world.store.write_down(warm)
+    served = world.store.table.gate_writes
+    world.put_inline(cold, b"new")
+    world.put_inline(warm, b"new")
+    assert world.store.table.gate_writes == served + 2
+    assert world.total == count
+    world.tick()
+    assert world.store.tier.read(cold) is None
+    assert world.store.tier.read(warm) is None
+    world.fill(900)
+    world.restart()
+    assert world.value(cold) in (None, b"new")
+    assert world.value(warm) in (None, b"new")
+
+
+def test_what_the_gate_wrote_goes_down_as_it_is() -> None:
+    """An entry whose record is out of date must not be taken for one that is on disk already."""
+    world = World()
+    world.fill(150)
+    keys = [key for key in world.scanned() if key in world.store.table]
+    assert all(world.store.write_down(key) for key in keys)
+    world.tick()
+    for key in keys:
+        world.put_inline(key, b"x" * 500)
+    for number in range(300):
+        world.put(b"later%d" % number)
+    assert all(world.value(key) == b"x" * 500 for key in keys)
+
+
+def test_the_gate_answers_no_misses_where_records_are() -> None:
     world = World()
     told: list[int] = []
     world.store.tier.on_closed = lambda: told.append(sum(map(bool, world.store.tier.closed)))
@@ -549,6 +607,21 @@ class TieredMachine(RuleBasedStateMachine):
         value = b"%04d" % size * (size // 4)
         if self.world.put(key, value) is ApplyResult.APPLIED:
             self.model[key] = value
+
+    @rule(key=keys, size=st.integers(0, 2_000))
+    def put_inline(self, key: bytes, size: int) -> None:
+        value = b"%04d" % size * (size // 4)
+        self.world.put_inline(key, value)
+        self.model[key] = value
+
+    @rule(key=keys, ms=st.sampled_from([100, 100_000]))
+    def expiring(self, key: bytes, ms: int) -> None:
+        if self.world.put(key, b"short", self.world.now.wall_ms + ms) is ApplyResult.APPLIED:
+            self.model[key] = b"short"
+        if ms == 100:
+            self.world.tick()
+            assert self.world.value(key) is None
+            self.model.pop(key, None)
 
     @rule(key=keys)
     def delete(self, key: bytes) -> None:

@@ -26,7 +26,7 @@ values = st.one_of(
 numbers = st.sampled_from([0, 1, 2, 1 << 20, (1 << 63) - 1, 1 << 63, -1])
 hlcs = st.sampled_from([0, 1, 2, 3, 1 << 20])
 nodes = st.sampled_from([0, 1, 7, (1 << 32) - 1])
-flags_of_slot = st.sampled_from([0, 1, 2, 3, 3, 3])
+flags_of_slot = st.sampled_from([0, 1, 2, 3, 3, 3, 9, 9])
 
 Action = Callable[[Table], object]
 
@@ -123,7 +123,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(lambda k: with_entry(k, lambda t, e: t.readmit(k, e)), keys),
     st.builds(lambda k: with_entry(k, lambda t, e: entry_state(e.snapshot())), keys),
     st.builds(lambda k: with_entry(k, lambda t, e: e.release()), keys),
-    st.builds(lambda f: lambda t: t.set_slots(bytes([f]) * SLOTS_COUNT), st.one_of(flags_of_slot, st.just(4))),
+    st.builds(lambda f: lambda t: t.set_slots(bytes([f]) * SLOTS_COUNT), st.one_of(flags_of_slot, st.sampled_from([4, 16]))),
     st.builds(lambda n: lambda t: t.set_slots(bytes(n)), st.just(5)),
     st.builds(
         lambda p, o: lambda t: t.set_guard(p, o),

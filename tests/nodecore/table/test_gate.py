@@ -16,6 +16,7 @@ from nodecore.table.interface import (
     SLOT_FIRST,
     SLOT_READ,
     SLOT_SOLE,
+    SLOT_WRITE,
 )
 
 NewTable = Callable[[], Table]
@@ -137,6 +138,21 @@ def test_inline_writes_stop_at_the_memory_limit(new_table: NewTable) -> None:
     assert table.serve(SET_K, 1, NIL)[0] == b"+OK\r\n"
     assert table.serve(SET_K.replace(b"$1\r\nk", b"$1\r\nj"), 1, NIL) == (b"", 0)
     assert table.serve(SET_K, 1, NIL)[0] == b"+OK\r\n"
+
+
+def test_writes_that_must_be_told_stop_when_they_can_not_be(new_table: NewTable) -> None:
+    table = opened(new_table, SLOT_READ | SLOT_WRITE)
+    table.touches_max = 2
+    assert table.serve(GET_K, 1, NIL) == (b"", 0), "a miss is for others to confirm"
+    assert table.serve(SET_K, 1, NIL)[0] == b"+OK\r\n"
+    assert table.inserted == [b"k"]
+    assert table.serve(SET_K * 3, 1, NIL)[0] == b"+OK\r\n"
+    assert (table.written, table.writes_lost) == ([b"k", b"k"], 0)
+    assert table.serve(GET_K, 1, NIL)[0] == b"$2\r\nhi\r\n"
+    table.touched.clear()
+    assert table.serve(SET_K, 1, NIL)[0] == b"+OK\r\n"
+    table.put(b"k", Kind.TOMBSTONE, b"", table.next_hlc(1), 5, 0)
+    assert table.serve(GET_K, 1, NIL) == (b"", 0)
 
 
 def test_touches_are_capped_and_the_rest_counted(new_table: NewTable) -> None:

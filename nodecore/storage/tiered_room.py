@@ -1,0 +1,108 @@
+"""How entries leave memory for the disk, and how the disk gives up records.
+
+Whatever memory has no room for goes down without anybody being told, if the disk takes it in this
+tick. The disk evicts too: that is an eviction, told to the other owners or making the slot partial.
+"""
+
+from __future__ import annotations
+
+from nodecore.ids import Version
+from nodecore.storage.causes import Cause
+from nodecore.storage.changes import EVICTED_REPORTED_MAX
+from nodecore.storage.records import RANK_MAX, Record
+from nodecore.storage.room import choose
+from nodecore.storage.tiered_changes import TieredChanges
+from nodecore.table.interface import Entry, Kind
+
+
+def _any_slot(_slot: int) -> bool:
+    """Whoever decides about evictions: what goes down is not evicted."""
+    return True
+
+
+class TieredRoom(TieredChanges):
+    """Makes room on both tiers; the base of ``tiered.TieredStore``."""
+
+    def _evict_one(self) -> bool:
+        """Move the least worthy entry down if the disk takes it; otherwise evict."""
+        tier = self.tier
+        if not tier.active or not (tier.takes or self.durability_of is not None):
+            return super()._evict_one()
+        choice = choose(self.policy, _any_slot)
+        if choice is None:
+            return super()._evict_one()
+        entry = choice.entry
+        there = tier.has(entry.key)
+        if there:
+            self._demote(entry)
+        elif there is None:
+            self._evict_alone(entry)
+        elif tier.accepts(entry.size):
+            tier.write_back(self._record_of(entry))
+            self._demote(entry)
+        else:
+            self._evict(entry)
+        return True
+
+    def _evict(self, entry: Entry) -> None:
+        """Remove an entry that has no record, for want of room on both tiers."""
+        if self.owner_decides(entry.slot):
+            self.evictions["size"] += 1
+            if len(self._evicted) < EVICTED_REPORTED_MAX:
+                self._evicted.append((entry.key, Version(entry.hlc, entry.node)))
+            self._remove_alone(entry, Cause.EVICTED)
+        else:
+            self._evict_alone(entry)
+
+    def _evict_alone(self, entry: Entry) -> None:
+        """As ``_evict`` without telling the other owners, who keep what they hold."""
+        self.partial_slots.add(entry.slot)
+        self.evictions["forced"] += 1
+        self._remove_alone(entry, Cause.FORCED)
+
+    def _demote(self, entry: Entry) -> None:
+        removed = self.table.remove(entry.key)
+        assert removed is not None
+        self._went_down = self._went_down or entry.key == self._arriving
+        self.evictions["demoted"] += 1
+        self.tier.count(entry.key, 1)
+        removed.release()
+
+    def _record_of(self, entry: Entry) -> Record:
+        rank = min(RANK_MAX, entry.counter + self.tier.uses.estimate(entry.key))
+        version = Version(entry.hlc, entry.node)
+        return Record(entry.key, entry.kind, entry.value, version, entry.expires_ms, rank)
+
+    def write_down(self, key: bytes, rank: int = RANK_MAX) -> bool:
+        """Copy an entry of memory to disk as well, within the budget; whether it is there now."""
+        self.catch_up()
+        entry = self.table.get(key)
+        if entry is None or entry.kind == Kind.TOMBSTONE or not self.tier.active:
+            return False
+        if self.tier.has(key):
+            return True
+        if not self.tier.accepts(entry.size):
+            return False
+        self.tier.write_back(self._record_of(entry)._replace(rank=rank))
+        return True
+
+    def evict_record(self, record: Record) -> None:
+        """The disk gives up a record: an eviction, if memory does not have the key or was promised."""
+        key = record.key
+        entry = self.table.get(key)
+        tier = self.tier
+        if entry is not None and not record.durable:
+            tier.forget(key)
+            return
+        slot = self.table.slot_of(key)
+        tier.counters["evictions_l2"] += 1
+        self.evictions["disk"] += 1
+        if self.owner_decides(slot):
+            self._evicted.append((key, record.version))
+        else:
+            tier.counters["evictions_l2_forced"] += 1
+            self.partial_slots.add(slot)
+        if entry is not None:
+            self._forget(key, Cause.EVICTED)
+        else:
+            self._lose(record)
