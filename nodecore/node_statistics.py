@@ -125,7 +125,6 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
     reader, hints = coordinator.reader, coordinator.hints
     topology, process = node.chain.document, recorder.process
     reads, writes = operations(node)
-    primary, replica = len(node.standing.primary_slots), node.standing.slots_replica
     return NodeStatistics(
         node_id=node.node_id,
         at_wall_ms=now.wall_ms,
@@ -138,8 +137,8 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         cluster_state="joint" if topology is not None and topology.joint else "stable",
         status=node.standing.own_status(),
         incarnation=node.incarnation,
-        slots_primary=primary,
-        slots_replica=replica,
+        slots_primary=len(node.standing.primary_slots),
+        slots_replica=node.standing.slots_replica,
         keys=store.keys + node.strong.registers.live_total,
         memory_bytes=store.memory_bytes,
         memory_bytes_max=store.memory_bytes_max,
