@@ -32,6 +32,8 @@ from nodecore.storage.eviction.interface import EvictionPolicy
 from nodecore.storage.memory import Store
 from nodecore.storage.precedence import is_newer
 from nodecore.storage.records import FLAG_DURABLE, RANK_MAX, Record
+from nodecore.storage.reports import Touches
+from nodecore.storage.shadow_feed import SAMPLES_PER_TICK_MAX
 from nodecore.storage.tier import PROMOTE_USES_MIN, DiskTier
 from nodecore.table.interface import Entry, Kind, Table
 
@@ -68,6 +70,9 @@ class TieredChanges(Store):
         self.durability_of: Callable[[bytes], tuple[Durability, bool]] | None = None
         """(durability, written through) by key; None: no keyspace asks for either."""
         self._writes_seen = 0
+        self._bare: set[bytes] = set()
+        """Keys of memory that surely have no record, since the last tick: most of what the gate writes
+        it has written just before."""
         super().__init__(table, policy, bytes_max, rng)
         self.evictions |= {"demoted": 0, "disk": 0}
 
@@ -84,7 +89,7 @@ class TieredChanges(Store):
             super()._settle()
             return
         inserted, written = table.inserted, table.written
-        fresh = written[self._writes_seen :] if len(written) > self._writes_seen else []
+        fresh = frozenset(written[self._writes_seen :])
         self._writes_seen = len(written)
         super()._settle()
         if not tier.filter.used:
@@ -95,8 +100,16 @@ class TieredChanges(Store):
             record = self._cold_record(key)
             if record is not None:
                 self._lose(record)
-        for key in frozenset(fresh):
+        fresh -= self._bare
+        for key in fresh:
             tier.forget(key)
+        self._bare |= fresh
+
+    def take_touches(self, samples_max: int = SAMPLES_PER_TICK_MAX) -> Touches:
+        """See ``Store.take_touches``."""
+        taken = super().take_touches(samples_max)
+        self._writes_seen = 0
+        return taken
 
     def catch_up(self) -> None:
         """Learn of what the gate has written since the last look; before anything that counts or moves."""
@@ -168,6 +181,7 @@ class TieredChanges(Store):
 
     def lift(self, record: Record, now: Now) -> Entry:
         """Bring a record up; it stays on disk as long as the entry is not changed."""
+        self._bare.discard(record.key)
         kind, value, expires_ms = record.kind, record.value, record.expires_ms
         result = super().apply(
             record.key, kind, value, record.version, expires_ms, Cause.PROMOTED, now
@@ -218,6 +232,7 @@ class TieredChanges(Store):
     def _follow(self, record: Record, now: Now) -> None:
         """The disk follows a change: with the new record, or without one."""
         key = record.key
+        self._bare.discard(key)
         if self.durability_of is not None:
             durability, through = self.durability_of(key)
             if durability is not Durability.MEMORY:

@@ -61,6 +61,7 @@ class TieredRoom(TieredChanges):
         self._remove_alone(entry, Cause.FORCED)
 
     def _demote(self, entry: Entry) -> None:
+        self._bare.discard(entry.key)
         removed = self.table.remove(entry.key)
         assert removed is not None
         self._went_down = self._went_down or entry.key == self._arriving
@@ -76,6 +77,7 @@ class TieredRoom(TieredChanges):
     def write_down(self, key: bytes, rank: int = RANK_MAX) -> bool:
         """Copy an entry of memory to disk as well, within the budget; whether it is there now."""
         self.catch_up()
+        self._bare.discard(key)
         entry = self.table.get(key)
         if entry is None or entry.kind == Kind.TOMBSTONE or not self.tier.active:
             return False

@@ -569,9 +569,14 @@ def test_what_the_gate_wrote_goes_down_as_it_is() -> None:
     world = World()
     world.fill(150)
     keys = [key for key in world.scanned() if key in world.store.table]
+    assert len(keys) == 150
     assert all(world.store.write_down(key) for key in keys)
     world.tick()
-    for key in keys:
+    for key in keys[:50]:
+        world.put_inline(key, b"x" * 500)
+    # Between ticks a busy node takes what the gate has gathered.
+    world.store.take_touches()
+    for key in keys[50:]:
         world.put_inline(key, b"x" * 500)
     for number in range(300):
         world.put(b"later%d" % number)
@@ -645,6 +650,10 @@ class TieredMachine(RuleBasedStateMachine):
     @rule(key=keys)
     def write_down(self, key: bytes) -> None:
         self.world.store.write_down(key)
+
+    @rule()
+    def take_touches(self) -> None:
+        self.world.store.take_touches()
 
     @invariant()
     def counts_agree(self) -> None:
