@@ -17,7 +17,6 @@ from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.node_disk import NodeDisk
 from nodecore.storage.disk import DiskError
 
-_REVIEW_S: Final = 1.0
 _DRAIN_S: Final = 3.0
 _DRAIN_RECORDS: Final = 500
 
@@ -39,7 +38,6 @@ class DiskDriver:
         self._node = node
         self._disk = disk
         self._cluster_id = ""
-        self._review_at_s = 0.0
         self.stop: Stop | None = None
         """Why the node must end; nothing that waits may be answered."""
         if disk is not None:
@@ -73,9 +71,7 @@ class DiskDriver:
                     self._node.on_disk_done(ticket, now)
             except DiskError as error:
                 self._give_up(error, 1)
-        if now.mono_s >= self._review_at_s:
-            self._review_at_s = now.mono_s + _REVIEW_S
-            disk.review()
+        disk.review()
 
     def drain(self, now: Now) -> None:
         """The process ends in order: what memory holds goes to disk, within a few seconds."""

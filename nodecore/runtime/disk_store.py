@@ -69,6 +69,8 @@ class Environment:
         self._check_format()
         self._write_mark("open")
         self.entries = 0
+        self.touched = 0
+        """Records read or written since the last :meth:`remap`."""
         self.serial = self._reserved = 0
         self._count()
 
@@ -208,6 +210,7 @@ class Environment:
                 transaction.put(b"serial", self._reserved.to_bytes(8, "big"), db=self._about)
 
     def get(self, area: int, place: bytes) -> bytes | None:
+        self.touched += 1
         with self._env.begin(db=self._databases[int(area)]) as transaction:
             found: bytes | None = transaction.get(place)
             return found
@@ -225,6 +228,7 @@ class Environment:
             while present and len(rows) < count:
                 rows.append(cursor.item())
                 present = cursor.next()
+        self.touched += len(rows)
         return rows
 
     def used_bytes(self, area: int) -> int:
@@ -239,6 +243,7 @@ class Environment:
         Raises:
             lmdb.Error, OSError: nothing was written.
         """
+        self.touched += len(rows)
         try:
             with self._env.begin(write=True) as transaction:
                 for area, place, stored in rows:
@@ -267,7 +272,8 @@ class Environment:
             self.commit(stale)
 
     def remap(self) -> None:
-        """Let go of the pages that reading has mapped into memory."""
+        """Let go of the pages that reading has mapped into memory; while no transaction is open."""
+        self.touched = 0
         self._env.set_mapsize(self._env.info()["map_size"])
 
     def close(self) -> None:

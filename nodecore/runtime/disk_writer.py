@@ -32,6 +32,7 @@ class Writer:
         self._landed: list[Row] = []
         self._failure = ""
         self._closing = False
+        self._committing = False
         self.waiting = False
         """Whether anything is on its way to the medium."""
         self.wake: Callable[[], None] = lambda: None
@@ -77,6 +78,7 @@ class Writer:
                 if not self._queue:
                     return
                 batch, self._queue = self._queue, []
+                self._committing = True
             rows = [row for _ticket, part, _delay_s in batch for row in part]
             delay_s = max(delay_s for _ticket, _rows, delay_s in batch)
             try:
@@ -89,6 +91,7 @@ class Writer:
                 self.wake()
                 return
             with self._condition:
+                self._committing = False
                 for ticket, part, _delay_s in batch:
                     if ticket:
                         self._done.append(ticket)
@@ -102,6 +105,12 @@ class Writer:
             if there is not None and (there is GONE if stored is None else there is stored):
                 del self._flying[(area, place)]
         self.waiting = bool(self._flying or self._queue)
+
+    def remap(self) -> None:
+        """See ``Environment.remap``; left for another time while a commit is under way."""
+        with self._condition:
+            if not self._committing:
+                self._environment.remap()
 
     def close(self) -> None:
         """Flush what waits and end the thread; waits as long as one commit takes."""

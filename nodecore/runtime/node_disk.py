@@ -20,6 +20,7 @@ from nodecore.disk_faults import UNDISTURBED, DiskVerdict
 from nodecore.effects import DiskWrite
 from nodecore.runtime.disk_store import ACCIDENTS, Environment, Row
 from nodecore.runtime.disk_writer import Writer
+from nodecore.runtime.resident import resident_file_bytes
 from nodecore.storage.disk import Area, DiskError
 
 MAP_SPARE_BYTES: Final = 256 << 20
@@ -27,6 +28,11 @@ MAP_SPARE_BYTES: Final = 256 << 20
 file itself grows with what it holds."""
 _LONG_KEY: Final = 480
 """LMDB takes keys of 511 bytes; of longer ones it gets the beginning and a digest."""
+MAPPED_BYTES_MAX: Final = 48 << 20
+"""Pages of files that may stay resident, programs and libraries included."""
+_AROUND_BYTES: Final = 64 << 10
+"""What touching one page may map."""
+_LOOK_RECORDS: Final = 256
 SERIAL: Final = Struct(">QI")
 
 
@@ -224,8 +230,23 @@ class NodeDisk:
         return tickets
 
     def review(self) -> None:
-        """Give memory back that only maps pages of the file; cheap, about once a second."""
+        """Give memory back that only maps pages of the files; cheap, once per wake-up.
+
+        The system maps the neighbours of each page that is touched (16 pages on Linux), so a few hundred
+        scattered records would keep a large file resident as a whole.
+        """
+        touched = self._process.touched + self._power.touched
+        if touched < _LOOK_RECORDS:
+            return
+        mapped_bytes = resident_file_bytes()
+        if mapped_bytes is None:
+            if touched * _AROUND_BYTES < MAPPED_BYTES_MAX:
+                return
+        elif mapped_bytes < MAPPED_BYTES_MAX:
+            self._process.touched = self._power.touched = 0
+            return
         self._process.remap()
+        self._writer.remap()
 
     def close(self) -> None:
         """Flush everything and mark the end as clean."""

@@ -20,7 +20,8 @@ from nodecore.effects import DiskRecords, DiskWrite
 from nodecore.runtime import disk_store
 from nodecore.runtime.disk_check import survives
 from nodecore.runtime.disk_store import ForeignDiskError
-from nodecore.runtime.node_disk import NodeDisk
+from nodecore.runtime.node_disk import MAPPED_BYTES_MAX, NodeDisk
+from nodecore.runtime.resident import resident_file_bytes
 from nodecore.storage.disk import Area, DiskError
 
 CACHE, STRONG = int(Area.CACHE), int(Area.STRONG)
@@ -142,7 +143,8 @@ def test_records_of_another_version_are_refused(
 WRITE_AND_DIE = """
 import os, signal, sys
 from nodecore.effects import DiskWrite
-from nodecore.runtime.node_disk import NodeDisk
+from nodecore.runtime.node_disk import MAPPED_BYTES_MAX, NodeDisk
+from nodecore.runtime.resident import resident_file_bytes
 
 disk = NodeDisk(sys.argv[1], int(sys.argv[2]))
 for number in range(200):
@@ -297,6 +299,23 @@ def test_a_map_that_is_full_refuses_the_spare_and_keeps_the_promised(tmp_path: P
     assert "full" in refused
     assert all(disk.get(Area.STRONG, b"%d" % number) == b"kept" for number in range(40))
     disk.close()
+
+
+@pytest.mark.skipif(resident_file_bytes() is None, reason="this system does not tell")
+def test_what_reading_maps_does_not_stay_resident(tmp_path: Path) -> None:
+    before = resident_file_bytes() or 0
+    disk = NodeDisk(str(tmp_path), 256 * MIB)
+    count, value = 20_000, bytes(4_000)
+    for first in range(0, count, 1_000):
+        rows = tuple((CACHE, b"%06d" % number, value) for number in range(first, first + 1_000))
+        write(disk, records=rows)
+    most = 0
+    for number in range(0, count, 8):
+        assert disk.get(Area.CACHE, b"%06d" % number) == value
+        disk.review()
+        most = max(most, resident_file_bytes() or 0)
+    disk.close()
+    assert most < max(MAPPED_BYTES_MAX, before) + 20 * MIB
 
 
 def test_a_failed_flush_is_told_to_nobody_as_a_success(
