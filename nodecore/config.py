@@ -47,7 +47,7 @@ class NodeConfig:
     maxmemory_bytes: int = 256 * 1024 * 1024
     disk_bytes_max: int = 1024 * 1024 * 1024
     """Records of the cache on disk, where there is a ``data_dir``; 0: only what keyspaces promise."""
-    scrub_bytes_per_s: int = 1024 * 1024
+    scrub_bytes_per_s: int = 256 * 1024
     """How fast records are read over in the background to find damage; 0: not at all."""
     eviction: str = "s3fifo"
     resp_cluster: str = "auto"
