@@ -15,6 +15,7 @@ from nodecore.placement.topology import Keyspace, Topology
 from nodecore.statistics import DiskStatistics
 from nodecore.storage.disk import Durability
 from nodecore.storage.memory import Store
+from nodecore.storage.ranking import Ranking
 from nodecore.storage.records import RANK_MAX
 from nodecore.storage.scrub import Scrub
 from nodecore.storage.tier import REST_S
@@ -50,6 +51,7 @@ class DiskUpkeep:
         self._store = store
         self._warming: Warming | None = None
         self._scrub = Scrub(store, self._holds, node.config.scrub_bytes_per_s)
+        self._ranking = Ranking(store)
         self._lost: dict[int, None] = {}
         self._warm_told = False
         self._refusing = False
@@ -140,6 +142,7 @@ class DiskUpkeep:
             self._refusing = False
             self._node.emit(Emit("l2.writable", "cached entries are written to disk again"))
         self._copy_hot_keys()
+        self._ranking.step()
         self._scrub.step(now)
         self._scrub.make_room()
         if self._lost and self._node.standing.routing is not None:

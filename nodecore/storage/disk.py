@@ -152,6 +152,11 @@ class DiskWrites:
         self._synced.pop(place, None)
         self._spare[place] = record
 
+    def waits(self, area: Area, key: bytes) -> bool:
+        """Whether a record or its removal waits for the end of this wake-up."""
+        place = (area, key)
+        return place in self._records or place in self._synced or place in self._spare
+
     def when_synced(self, on_durable: OnDurable, now: Now) -> None:
         """Call back once the ``power`` records that wait in this wake-up are on the medium."""
         if self._synced:

@@ -185,6 +185,11 @@ class DiskTier:
             return self._pending[place]
         return self.writes.get(Area.CACHE, place)
 
+    def waits(self, key: bytes) -> bool:
+        """Whether something of this key is on its way to the disk."""
+        place = place_of(self._slot_of(key), key)
+        return place in self._pending or self.writes.waits(Area.CACHE, place)
+
     def has(self, key: bytes) -> bool | None:
         """Whether there is a record, without looking into it; None: unknown, and reported."""
         if not self.may_hold(key):

@@ -229,6 +229,13 @@ class TieredChanges(Store):
                 self._follow(Record(key, kind, value, version, expires_ms), now)
         return result
 
+    def rank_of(self, key: bytes) -> int:
+        """How hot a key is, for the order in which a restart lifts records."""
+        entry = self.table.get(key)
+        if entry is None or entry.kind == Kind.TOMBSTONE:
+            return 0
+        return min(RANK_MAX, self.tier.uses.estimate(key) + 4 * min(3, entry.counter))
+
     def _follow(self, record: Record, now: Now) -> None:
         """The disk follows a change: with the new record, or without one."""
         key = record.key
@@ -236,7 +243,8 @@ class TieredChanges(Store):
         if self.durability_of is not None:
             durability, through = self.durability_of(key)
             if durability is not Durability.MEMORY:
-                self.tier.write_through(record._replace(flags=FLAG_DURABLE), durability, now)
+                ranked = record._replace(rank=self.rank_of(key), flags=FLAG_DURABLE)
+                self.tier.write_through(ranked, durability, now)
                 return
             if through and record.kind != Kind.TOMBSTONE and not self.tier.read_only:
                 self.tier.write_through(record, durability, now)

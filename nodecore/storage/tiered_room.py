@@ -9,6 +9,7 @@ from __future__ import annotations
 from nodecore.ids import Version
 from nodecore.storage.causes import Cause
 from nodecore.storage.changes import EVICTED_REPORTED_MAX
+from nodecore.storage.disk import Durability
 from nodecore.storage.records import RANK_MAX, Record
 from nodecore.storage.room import choose
 from nodecore.storage.tiered_changes import TieredChanges
@@ -82,10 +83,29 @@ class TieredRoom(TieredChanges):
         if entry is None or entry.kind == Kind.TOMBSTONE or not self.tier.active:
             return False
         if self.tier.has(key):
+            self.rank_up(key, rank)
             return True
         if not self.tier.accepts(entry.size):
             return False
         self.tier.write_back(self._record_of(entry)._replace(rank=rank))
+        return True
+
+    def rank_up(self, key: bytes, rank: int) -> bool:
+        """Write the record of an entry again if it belongs to a colder class; whether it was written.
+
+        A copy that was flushed stays as it is: it would have to be flushed again.
+        """
+        tier, entry = self.tier, self.table.get(key)
+        if entry is None or not tier.takes or not tier.may_hold(key) or tier.waits(key):
+            return False
+        if self.durability_of is not None and self.durability_of(key)[0] is Durability.POWER:
+            return False
+        record = tier.read(key)
+        if record is None or record.version != (entry.hlc, entry.node):
+            return False
+        if record.rank.bit_length() >= rank.bit_length() or not tier.accepts(entry.size):
+            return False
+        tier.write_back(record._replace(rank=rank))
         return True
 
     def evict_record(self, record: Record) -> None:

@@ -16,6 +16,8 @@ from nodecore.storage.causes import ApplyResult, Cause
 from nodecore.storage.cold import KeyFilter, key_at, place_from, place_of, slot_at
 from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability
 from nodecore.storage.eviction import make_policy
+from nodecore.storage.ranking import SLOTS_PER_STEP_MAX, Ranking
+from nodecore.storage.records import RANK_MAX
 from nodecore.storage.scrub import Scrub
 from nodecore.storage.tier import HOT_WRITES_PER_TICK_MAX, RECORDS_PER_TICK_MAX
 from nodecore.storage.tiered import TieredStore, make_store
@@ -408,6 +410,51 @@ def test_a_restart_lifts_the_hottest_first() -> None:
     assert 30 <= warming.lifted < 200
     assert all(b"k%d" % number in world.store.table for number in range(0, 300, 10))
     assert world.total == 300
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_ranks_follow_the_uses_of_entries_that_are_only_read(durability: Durability) -> None:
+    world = World()
+    world.store.durability_of = lambda _key: (durability, durability is Durability.MEMORY)
+    for number in range(120):
+        world.put(b"k%d" % number)
+    hot = [b"k%d" % number for number in range(0, 120, 10)]
+    for _use in range(3):
+        assert all(world.value(key) == VALUE for key in hot)
+    assert world.store.tier.read(hot[0]) is not None
+    assert world.store.rank_up(hot[0], RANK_MAX) is (durability is not Durability.POWER)
+    ranking = Ranking(world.store)
+    for _ in range(2 * SLOTS_COUNT // SLOTS_PER_STEP_MAX):
+        ranking.step()
+        world.tick()
+    records = {key: world.store.tier.read(key) for key in (*hot, b"k1")}
+    ranks = {key: record.rank for key, record in records.items() if record is not None}
+    assert ranks[b"k1"] == 0
+    if durability is Durability.POWER:
+        assert ranking.raised == 0
+    else:
+        assert min(ranks[key] for key in hot) >= 8
+        flags = {record.durable for record in records.values() if record is not None}
+        assert flags == {durability is Durability.PROCESS}
+        world.put(hot[0], b"again")
+        changed = world.store.tier.read(hot[0])
+        assert changed is not None
+        assert (changed.rank > 0) is (durability is Durability.PROCESS)
+
+
+def test_a_promise_of_this_wake_up_is_not_written_over() -> None:
+    world = World()
+    world.store.durability_of = lambda _key: (Durability.PROCESS, False)
+    world.hlc += 1
+    version = Version(world.hlc, 1)
+    world.store.apply(b"k", Kind.STRING, VALUE, version, 0, Cause.CLIENT, world.now)
+    assert not world.store.rank_up(b"k", RANK_MAX)
+    effect = world.writes.take()
+    assert effect is not None
+    assert len(effect.records) == 1
+    assert world.store.rank_up(b"k", RANK_MAX) is False, "the disk has not executed it yet"
+    world.disk.write(effect)
+    assert world.store.rank_up(b"k", RANK_MAX)
 
 
 def test_a_damaged_record_is_unknown_and_reported() -> None:
