@@ -146,6 +146,7 @@ class KeyspaceReply(msgspec.Struct):
     eviction: str
     w_past: int
     n_next: int = 0
+    strong_since: int = 0
 
 
 class KeyspacesReply(msgspec.Struct):

@@ -59,6 +59,9 @@ def propose_keyspace(topology: Topology, keyspace: Keyspace, coordinator: NodeId
         raise Refused(Code.BAD_REQUEST, "n of a strong keyspace is raised by one at a time")
     past = covering(topology.keyspaces, keyspace.pattern)
     keyspace = inherited(past, keyspace)
+    if past.mode != "strong":
+        since = topology.epoch + 1 if keyspace.mode == "strong" else 0
+        keyspace = replace(keyspace, strong_since=since)
     keyspaces = [*(k for k in topology.keyspaces if k.pattern != keyspace.pattern), keyspace]
     reason = f"keyspace {keyspace.pattern}"
     if past.mode != "strong" or keyspace.mode != "strong" or keyspace.n >= past.n:

@@ -70,6 +70,8 @@ class Keyspace:
     """Copies that writes under earlier policies are sure to have, when fewer than W; 0: W as well."""
     n_next: int = 0
     """In a joint document: N of strong keys once the change is finished, when it falls; 0: N as well."""
+    strong_since: int = 0
+    """Epoch in which these keys became strong; what is older belonged to a keyspace that was deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ def version_of(ballot: Ballot, index: int = 0) -> Version:
     return Version(ballot.counter + index, _tag(ballot.proposer))
 
 
+def epoch_of_ballot(ballot: Ballot) -> int:
+    """The epoch of a round."""
+    return ballot.counter >> EPOCH_SHIFT
+
+
 def epoch_of(version: Version) -> int:
     """The epoch in which a value was written."""
     return version.hlc >> EPOCH_SHIFT

@@ -21,6 +21,7 @@ from nodecore.replication.change_ports import ChangePorts, SlotEntry
 from nodecore.replication.streaming import Order, Sent, SlotStreams
 from nodecore.requests import Failed, Unknown
 from nodecore.routing import Routing
+from nodecore.strong.ballots import epoch_of_ballot
 from nodecore.strong.collection import Collection
 from nodecore.strong.founding import FOUNDER, Founding
 from nodecore.strong.learning import (
@@ -158,10 +159,16 @@ class StrongRoom:
         self.collection.on_topology(routing)
 
     def _drop_others(self, routing: Routing, now: Now) -> None:
-        """Forget registers of keys that are strong no longer, or not this node's."""
+        """Forget registers of keys that are strong no longer, or anew, or not this node's.
+
+        Who was away while a keyspace was deleted and made again still has what was in it. No promise is
+        broken with that: ballots of those epochs are fenced.
+        """
         for key, slot in list(self.registers.keys()):
             route = routing.route(key, slot)
-            if route.keyspace.mode != "strong" or self._id not in route.targets:
+            keyspace, state = route.keyspace, self.registers.get(key, slot)
+            old = state is not None and epoch_of_ballot(state.promised) < keyspace.strong_since
+            if old or keyspace.mode != "strong" or self._id not in route.targets:
                 self.registers.remove(key, slot, now)
 
     def votes(self, key: bytes, slot: int) -> bool:

@@ -212,6 +212,26 @@ def test_strong_keys_lose_copies_and_no_value_however_fast_n_falls() -> None:
         assert entry_of(pump, key).value == key
 
 
+def test_a_strong_keyspace_that_is_made_again_is_empty_for_who_missed_its_end() -> None:
+    pump = Pump(3, down_grace_s=1000.0)
+    keys = tuple(b"s:%d" % number for number in range(10))
+    done(pump.admin("n1", "keyspace.set", pattern="s:*", mode="strong"))
+    pump.run(2.0)
+    for key in keys:
+        assert isinstance(pump.submit("n1", Write((key,), (key,))), Done)
+    pump.cut_off("n3")
+    pump.run(8.0)
+    done(pump.admin("n1", "keyspace.delete", pattern="s:*"))
+    done(pump.admin("n1", "keyspace.set", pattern="s:*", mode="strong"))
+    pump.heal()
+    pump.run(6.0)
+    for name in ("n3", "n1"):
+        for key in keys:
+            outcome = pump.submit(name, Read((key,)))
+            assert isinstance(outcome, Done), outcome
+            assert outcome.result == [None]
+
+
 def test_a_dead_owner_keeps_strong_copies_from_becoming_fewer() -> None:
     pump = Pump(4, down_grace_s=1000.0)
     pump.cut_off("n1")
