@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from console.formatting import percent
-from console.source import ClusterSnapshot
+from console.source import ClusterSnapshot, ProcessState
 from console.view_models.breakers import BreakerMatrix, breaker_matrix
 from console.view_models.events import EventLog
 from console.view_models.heat import HeatHistory, diagnosis
@@ -76,6 +76,7 @@ class ClusterModel:
         for event in snapshot.events:
             self.log.add_event(event)
         self._mark_faults(before)
+        self._note_ends(before)
         shares = self.ring.shares
         self.rows = node_rows(snapshot, self.rates, shares, self.trends)
         self.matrix = breaker_matrix(snapshot)
@@ -138,6 +139,19 @@ class ClusterModel:
         for member in self.snapshot.members:
             if old and member.node_id not in old:
                 self.log.mark(self.snapshot.at_wall_ms, f"add {member.node_id}")
+
+    def _note_ends(self, before: ClusterSnapshot) -> None:
+        """A process that ended is told at once, whoever ended it and whatever the peers think."""
+        ended = {
+            member.node_id for member in before.members if member.process is ProcessState.EXITED
+        }
+        if not before.sequence:
+            return
+        for member in self.snapshot.members:
+            if member.process is ProcessState.EXITED and member.node_id not in ended:
+                how = member.exit_text.partition(" at ")[0] or "ended"
+                text = f"{member.node_id}: its process is gone ({how})"
+                self.log.add_note(self.snapshot.at_wall_ms, text, "error")
 
     def _summarise(self) -> Summary:
         known = [rate for rate in self.rates.values() if rate is not None]

@@ -349,3 +349,13 @@ def test_a_frozen_log_does_not_change() -> None:
     copy = log.clone()
     log.add_event(EventRecord(1, 0, "n2", "x", "same"))
     assert copy.lines[0].source == "n1"
+
+
+def test_the_end_of_a_process_is_told_once() -> None:
+    model = filled(2)
+    for tick in (3, 4):
+        model.apply(make_snapshot(tick, owners=make_owners(5), killed={"n3": 2}))
+    told = [line.text for line in model.log.lines if "process is gone" in line.text]
+    assert told == ["n3: its process is gone (exit -9)"]
+    found_dead = filled(3, killed={"n3": 2})
+    assert not any("process is gone" in line.text for line in found_dead.log.lines)
