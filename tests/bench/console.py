@@ -1,12 +1,14 @@
 """The section on the console: what it and the cluster below it cost, and how soon a key is seen.
 
 The full screen runs on a pseudo-terminal with five nodes and the default load, as ``ringdeck`` starts
-them. Processor time is read per process, which other work on the machine skews less than wall time.
+them. Processor time is read per process, which other work on the machine skews less than wall time;
+memory is that of the screen's process alone.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -49,8 +51,10 @@ def _measure(home: Path, arguments: tuple[str, ...], scale: float) -> dict[str, 
         after, window_s = _processor_s(screen.pid), time.monotonic() - since_s
         for role, used_s in after.items():
             figures[f"{role}_%"] = (used_s - before.get(role, 0.0)) / window_s * 100.0
+        figures["console_MiB"] = _resident_mib(screen.pid)
         figures["all_%"] = sum(value for name, value in figures.items() if name.endswith("_%"))
-        waits_ms = sorted(_press(screen, KEYS[turn % 2]) for turn in range(int(PRESSES * scale)))
+        cursor, presses = _find_cursor(screen), int(PRESSES * scale)
+        waits_ms = sorted(_press(screen, cursor, KEYS[turn % 2]) for turn in range(presses))
         figures["key_p50_ms"] = statistics.median(waits_ms)
         figures["key_p95_ms"] = waits_ms[int(len(waits_ms) * 0.95)]
         screen.press("q")
@@ -67,14 +71,32 @@ def _watch(screen: Screen, seconds: float) -> None:
         screen.pump(0.05)
 
 
-def _press(screen: Screen, key: str) -> float:
-    """Milliseconds from a key to the change that it makes."""
+def _find_cursor(screen: Screen) -> tuple[int, int]:
+    """(column, row) of the sign before the chosen node, which both keys move."""
+    for row, line in enumerate(screen.text.splitlines()):
+        found = re.search(r"> [A-Z] n\d", line)
+        if found is not None:
+            return found.start(), row
+    raise AssertionError(f"no cursor in the node table\n{screen.text}")
+
+
+def _press(screen: Screen, cursor: tuple[int, int], key: str) -> float:
+    """Milliseconds from a key to the cursor's leaving its place, or its return there.
+
+    Looks at one cell: reading the whole screen takes longer than what is measured.
+    """
     _watch(screen, PRESS_PAUSE_S)
-    seen, pressed_s = screen.text, time.monotonic()
+    before, pressed_s = screen.cell(*cursor), time.monotonic()
     screen.press(key)
-    while screen.text == seen and time.monotonic() - pressed_s < 1.0:
+    while screen.cell(*cursor) == before and time.monotonic() - pressed_s < 1.0:
         screen.pump(0.005)
     return (time.monotonic() - pressed_s) * 1000.0
+
+
+def _resident_mib(pid: int) -> float:
+    """Resident memory of one process: the screen's own, without its nodes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
 def _processor_s(root: int) -> dict[str, float]:

@@ -168,6 +168,17 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
+def node_process(home: Path, node_id: str) -> int:
+    """Pid of the one process that runs a node under ``home``."""
+    found = [pid for pid in processes_with(str(home)) if f"/{node_id}/" in _arguments(pid)]
+    assert len(found) == 1, f"{node_id} has processes {found}"
+    return found[0]
+
+
+def _arguments(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
 def wait_until(
     holds: Callable[[], object], what: str, deadline_s: float = 20.0, poll_s: float = POLL_S
 ) -> None:

@@ -46,6 +46,10 @@ class Screen:
         """The screen as lines."""
         return "\n".join(line.rstrip() for line in self._screen.display)
 
+    def cell(self, column: int, row: int) -> str:
+        """One character of the screen, from 0, 0 at the top left."""
+        return str(self._screen.buffer[row][column].data)
+
     def press(self, keys: str) -> None:
         """Type."""
         os.write(self._descriptor, keys.encode())
@@ -77,6 +81,14 @@ class Screen:
                 return found[0]
             assert not self._ended, f"the console ended; its last screen:\n{self.text}"
             assert time.monotonic() < end, f"not seen: {pattern}\n{self.text}"
+            self.pump()
+
+    def wait_gone(self, pattern: str, deadline_s: float = 30.0) -> None:
+        """Wait until the screen no longer matches."""
+        end = time.monotonic() + deadline_s
+        while re.search(pattern, self.text):
+            assert not self._ended, f"the console ended; its last screen:\n{self.text}"
+            assert time.monotonic() < end, f"still there: {pattern}\n{self.text}"
             self.pump()
 
     def wait_end(self, deadline_s: float = 30.0) -> int:
