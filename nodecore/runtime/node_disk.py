@@ -33,6 +33,8 @@ MAPPED_BYTES_MAX: Final = 48 << 20
 _AROUND_BYTES: Final = 64 << 10
 """What touching one page may map."""
 _LOOK_RECORDS: Final = 256
+_SPARE_RECORDS: Final = 256
+"""Records that nothing rests on, in one commit."""
 SERIAL: Final = Struct(">QI")
 
 
@@ -178,11 +180,13 @@ class NodeDisk:
         refused = ""
         if spare:
             try:
-                self._process.commit(promised + spare)
+                self._process.commit(promised + spare[:_SPARE_RECORDS])
             except ACCIDENTS as error:
                 refused = str(error)
                 if promised:
                     self._process.commit(promised)
+            else:
+                refused = self._commit_rest(spare[_SPARE_RECORDS:])
         elif promised:
             self._process.commit(promised)
         if self._power.entries or self._writer.waiting:
@@ -195,6 +199,16 @@ class NodeDisk:
             if stale:
                 self._writer.add(0, list(stale), 0.0)
         return refused
+
+    def _commit_rest(self, spare: list[Row]) -> str:
+        """In portions, so that what one commit maps into memory is bounded; why some were refused."""
+        for first in range(0, len(spare), _SPARE_RECORDS):
+            self.review()
+            try:
+                self._process.commit(spare[first : first + _SPARE_RECORDS])
+            except ACCIDENTS as error:
+                return str(error)
+        return ""
 
     def _stored(self, row: tuple[int, bytes, bytes | None]) -> Row:
         area, key, record = row

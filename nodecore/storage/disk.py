@@ -220,6 +220,21 @@ class DiskWrites:
                 return rows[:count]
             after = last
 
+    def sample(self, area: Area, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """Some of up to ``count`` records above a key: those that this wake-up has not written.
+
+        For many looks at random places: unlike a walk it does not go through all that was written.
+
+        Raises:
+            DiskError: the medium could not be read.
+        """
+        batches = (self._records, self._synced, self._spare)
+        return [
+            row
+            for row in self.store.walk(area, after, count)
+            if not any((area, row[0]) in batch for batch in batches)
+        ]
+
 
 def _rows(batch: _Batch) -> tuple[tuple[int, bytes, bytes | None], ...]:
     return tuple((int(area), key, record) for (area, key), record in batch.items())

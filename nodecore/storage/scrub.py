@@ -25,9 +25,10 @@ BURST_S: Final = 1.0
 """Budget that an idle scrub saves up."""
 PAUSE_S: Final = 60.0
 """Between the beginnings of two passes: little data need not be read all the time."""
-SAMPLE_RECORDS: Final = 12
-EVICTED_PER_SAMPLE: Final = 4
-EVICTIONS_PER_STEP_MAX: Final = 2_000
+SAMPLE_RECORDS: Final = 15
+EVICTED_PER_SAMPLE: Final = 5
+EVICTIONS_PER_STEP_MAX: Final = 1_000
+"""More than can be written back meanwhile, and a few milliseconds of work."""
 EASE_SHARE: Final = 0.02
 """How far below its limit an overfull disk is brought."""
 
@@ -144,7 +145,7 @@ class Scrub:
         tier = self._store.tier
         start = place_from(tier.rng.randrange(SLOTS_COUNT), tier.rng.getrandbits(48))
         try:
-            rows = tier.walk(start, SAMPLE_RECORDS) or tier.walk(None, SAMPLE_RECORDS)
+            rows = tier.sample(start, SAMPLE_RECORDS) or tier.sample(b"", SAMPLE_RECORDS)
         except DiskError:
             tier.counters["read_errors"] += 1
             return []

@@ -306,6 +306,15 @@ class DiskTier:
         self.hand_over()
         return self.writes.walk(Area.CACHE, after, count)
 
+    def sample(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """Some of up to ``count`` (place, record) above a place, none that has just been written.
+
+        Raises:
+            DiskError: the medium could not be read.
+        """
+        self.hand_over()
+        return self.writes.sample(Area.CACHE, after, count)
+
     def slot_page(self, slot: int, after: bytes | None, count: int) -> list[tuple[bytes, bytes]]:
         """As ``walk`` within a slot, above the key ``after``; nothing when the disk can't be read."""
         if not self.active or not (self.cold[slot] or self.indexed_to is not None):

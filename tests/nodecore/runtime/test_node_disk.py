@@ -318,6 +318,28 @@ def test_what_reading_maps_does_not_stay_resident(tmp_path: Path) -> None:
     assert most < max(MAPPED_BYTES_MAX, before) + 20 * MIB
 
 
+def test_spare_records_are_written_in_portions_behind_the_promised(disk: NodeDisk) -> None:
+    fates = iter([None, None, OSError(errno.EIO, "input/output error")])
+    real = disk_store.Environment.commit
+
+    def commit(environment: disk_store.Environment, rows: list[disk_store.Row]) -> None:
+        fate = next(fates)
+        if fate is not None:
+            raise fate
+        real(environment, rows)
+
+    spare = tuple((CACHE, b"%04d" % number, b"v") for number in range(1_000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk_store.Environment, "commit", commit)
+        refused = write(disk, records=((STRONG, b"kept", b"1"),), spare=spare)
+    assert "input/output error" in refused
+    assert disk.get(Area.STRONG, b"kept") == b"1"
+    kept = len(disk.walk(Area.CACHE, None, 2_000))
+    assert 0 < kept < 1_000
+    assert write(disk, spare=spare) == ""
+    assert len(disk.walk(Area.CACHE, None, 2_000)) == 1_000
+
+
 def test_a_failed_flush_is_told_to_nobody_as_a_success(
     disk: NodeDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
