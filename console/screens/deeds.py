@@ -275,10 +275,15 @@ class Deeds:
 
     def help(self) -> None:
         scene = self._scene
-        lines = help_lines(
-            self._screen.console_app.keymap_used, scene.capabilities, read_only=scene.read_only
-        )
-        self._screen.app.push_screen(Sheet("Keys", lambda: lines))
+        keymap = self._screen.console_app.keymap_used
+
+        def produce() -> list[str]:
+            return help_lines(
+                keymap, scene.capabilities, read_only=scene.read_only, width=sheet.columns
+            )
+
+        sheet = Sheet("Keys", produce)
+        self._screen.app.push_screen(sheet)
 
     def palette(self) -> None:
         self._screen.app.action_command_palette()

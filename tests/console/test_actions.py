@@ -24,7 +24,17 @@ def test_every_action_is_done_bound_and_explained(action: Action) -> None:
     assert hasattr(Deeds, action.method.partition("(")[0])
     bindings = [entry for entry in Overview.BINDINGS if isinstance(entry, Binding)]
     assert any(binding.id == action.action_id for binding in bindings)
-    assert any(action.help in line for line in help_lines({}, ALL, read_only=False))
+    assert any(action.help in line for line in help_lines({}, ALL, read_only=False, width=150))
+
+
+@pytest.mark.parametrize("width", [53, 72, 150])
+def test_help_is_no_wider_than_its_sheet(width: int) -> None:
+    lines = help_lines({"fault.heal": "n"}, Capability.LOAD, read_only=False, width=width)
+    assert max(map(len, lines)) <= width
+    words = " ".join(" ".join(lines).split())
+    assert all(" ".join(action.help.split()) in words for action in ACTIONS)
+    assert "[this cluster does not offer it]" in words
+    assert any(line.split()[:3] == ["n", "Heal", "all"] for line in lines)
 
 
 def test_harmful_actions_are_marked_as_changes() -> None:
