@@ -19,6 +19,10 @@ from console.source import ActiveFault, Capability
 from console.view_models.scene import Glyphs
 
 ARM_S: Final = 0.15
+CHOICE_LINES_MAX: Final = 4
+"""On 60 columns every entry of a page has room on so many lines."""
+LIFTED_MAX: Final = 9
+"""Active faults that can be lifted by a number, a line each at most."""
 CONFIRM_S: Final = 0.12
 """Longer than the interval of a held key's repeats (30 to 50 ms), shorter than a person notices."""
 
@@ -183,7 +187,7 @@ class FaultBar:
         return Outcome(open_bar=ActiveFaultsBar(self._faults))
 
     def rows(self, width: int, glyphs: Glyphs) -> list[Row]:
-        lines = 3 if width < 100 else 2
+        lines = CHOICE_LINES_MAX
         if self._page == 1:
             choices = [Choice(k, label, self._links) for k, (label, _) in SECOND_PAGE.items()]
             rows = choice_rows([*choices, Choice("tab", "back")], width, lines)
@@ -206,7 +210,7 @@ class ActiveFaultsBar:
     def __init__(self, faults: Sequence[ActiveFault]) -> None:
         self.title = "ACTIVE FAULTS: a number lifts one"
         self.painted_at_s: float | None = None
-        self._faults = tuple(faults)[:9]
+        self._faults = tuple(faults)[:LIFTED_MAX]
 
     def press(self, press: Press) -> Outcome:
         if press.key == "escape":
@@ -227,4 +231,4 @@ class ActiveFaultsBar:
             Choice(str(number), f"{fault.text or fault.kind} {fault.target}")
             for number, fault in enumerate(self._faults, 1)
         ]
-        return choice_rows(choices, width, 4)
+        return choice_rows(choices, width, LIFTED_MAX)

@@ -25,7 +25,7 @@ from nodecore.statistics import NodeStatistics
 
 _COLUMNS: Final = (
     Column("HINTS", 5),
-    Column("AGE", 6),
+    Column("LAG", 6),
     Column("SENT", 5),
     Column("DROP", 4),
     Column("REPAIR", 6),
@@ -41,7 +41,8 @@ _MAP_ROWS: Final = 4
 _MAP_LABEL: Final = 6
 _LEGEND: Final = (
     "# all copies live  o some missing  ! none live, worst of a cell",
-    "HINTS writes kept for others, AGE of the oldest, SENT, DROPped",
+    "HINTS writes kept for others   LAG age of the oldest",
+    "SENT hints delivered   DROP hints given up",
     "AGREE compared slots with equal digests   DEGR reads of too few",
 )
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from console.bars.ask import QuitBar
 from console.bars.base import TOO_SOON, Bar, Outcome, Press
-from console.bars.fault import ARM_S, FaultBar, FaultTarget
+from console.bars.fault import (
+    ARM_S,
+    LINK_FAULTS,
+    PROCESS_KEYS,
+    SECOND_PAGE,
+    FaultBar,
+    FaultTarget,
+)
 from console.bars.latency import LatencyBar
 from console.bars.load import LoadBar
 from console.bars.membership import AddBar, RemoveBar
@@ -75,6 +84,30 @@ def test_process_and_link_faults() -> None:
     second = fault_bar()
     press(second, "tab")
     assert [c.text for c in press(second, "k").commands] == ["packet_loss 10 % on n3"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_every_fault_of_a_page_is_shown(width: int) -> None:
+    bar = fault_bar()
+    shown_keys: list[str] = []
+    for _ in range(2):
+        rows = bar.rows(width, GLYPHS["full"])
+        shown_keys += [span.text for line in rows for span in line if span.style == "key"]
+        press(bar, "tab")
+    for key in (*PROCESS_KEYS, *LINK_FAULTS, "l", "v", *SECOND_PAGE):
+        assert key in shown_keys
+    assert shown_keys.count("tab") == 2
+
+
+def test_nine_faults_can_be_lifted_by_number() -> None:
+    faults = [
+        ActiveFault(f"f{n}", "latency", f"*->n{n}", f"latency {n}", "you", n) for n in range(12)
+    ]
+    bar = FaultBar(FaultTarget(("n3",), "t", "e"), ALL, faults)
+    bar.painted_at_s = 0.0
+    inner = press(bar, "e").open_bar
+    assert inner is not None
+    assert "9 latency 8" in " ".join(text_of(line) for line in inner.rows(60, GLYPHS["full"]))
 
 
 def test_a_key_without_a_fault_says_so() -> None:
