@@ -114,17 +114,18 @@ class Learning:
 
     # -- documents ---------------------------------------------------------------------------
 
-    def restore(self, states: bytes) -> None:
-        """Take up what an earlier life was complete in, at the document that is in force."""
+    def restore(self, topology: Topology, states: bytes) -> None:
+        """Take up what an earlier life was complete in, at a document up to the one in force."""
         self.states[:] = states
+        self._topology, self._slot_map = topology, SlotMap.compile(topology)
+        self._generation = topology.generation
 
     def on_topology(
         self, topology: Topology, slot_map: SlotMap, now: Now, *, trusted: bool
     ) -> None:
         """A newer document is in force.
 
-        ``trusted``: nothing can be missing at it (a cluster is founded), or what was restored
-        belongs to it.
+        ``trusted``: nothing is missing at it: a cluster is founded, or the restored belongs to it.
         """
         before, before_map = self._topology, self._slot_map
         if before is None:
@@ -132,12 +133,12 @@ class Learning:
         self._topology, self._slot_map = topology, slot_map
         gap = 0 if before is None else topology.epoch - before.epoch
         same_change = before is not None and before.joint and topology.joint and gap == 1
-        if before is not None and topology.owners_epoch and before.epoch >= topology.owners_epoch:
-            # However many documents were missed meanwhile, no slot has had other owners.
-            gap = min(gap, 1)
+        if before is not None and 0 < topology.owners_epoch <= before.epoch:
+            gap = min(gap, 1)  # However many were missed meanwhile, no slot has had other owners.
+        reborn = before is not None and topology.generation > before.generation
         copies = copies_of(before, topology)
         self._duties = list(duties(self._ports.node, copies, before_map, slot_map))
-        self._take_up(gap, trusted=trusted, same_change=same_change, now=now)
+        self._take_up(gap, now, trusted=trusted, same_change=same_change, reborn=reborn)
         self._joining = b"".join(bytes((duty.joins,)) * len(run) for run, duty in self._duties)
         # What has been streamed for this change still counts; a change's copies are made once.
         self._make_tasks(same_change, now)
@@ -189,14 +190,15 @@ class Learning:
                 found[slot] = lesson if lesson is not None and same else first[lacks]
         return found
 
-    def _take_up(self, gap: int, *, trusted: bool, same_change: bool, now: Now) -> None:
-        """What a document means for every slot."""
+    def _take_up(
+        self, gap: int, now: Now, *, trusted: bool, same_change: bool, reborn: bool
+    ) -> None:
+        """What a document means for every slot; ``reborn``: what survivors hold is all there is."""
         states, drops = self.states, bytearray(SLOTS_COUNT)
         for run, duty in self._duties:
-            none = bytes(len(run))
             dropped = duty.is_stranger
             if duty.is_stranger:
-                states[run.start : run.stop] = none
+                states[run.start : run.stop] = bytes(len(run))
             elif trusted:
                 continue
             elif duty.survives(same_change) and gap <= GAP_MAX:
@@ -206,8 +208,8 @@ class Learning:
                     part = states[run.start : run.stop]
                     states[run.start : run.stop] = part.translate(_TAKEN_UP)
             else:
-                states[run.start : run.stop] = none
-                dropped = gap > GAP_MAX or duty.was_stranger
+                states[run.start : run.stop] = bytes(len(run))
+                dropped = duty.was_stranger or (gap > GAP_MAX and not reborn)
             if dropped:
                 drops[run.start : run.stop] = b"\1" * len(run)
         self._ports.drop_slots(bytes(drops), now)

@@ -2,9 +2,10 @@
 
 A small record names the slots, the document that they were judged at, and the life that began the
 registers; the registers name that life too. The record is believed only if both agree (the same
-disk), the document is the one in force, and nothing written can have been lost: the machine has been up
-ever since, or the last life ended in order, or every register was flushed before it counted. Whoever
-does not believe its record learns from others, see ``learning``.
+disk), and nothing written can have been lost: the machine has been up ever since, or the last life ended
+in order, or every register was flushed before it counted. A process may die after it has kept a newer
+document and before it has judged the slots by it: then they are judged now, as they would have been.
+Whoever does not believe its record learns from others, see ``learning``.
 
 A slot is voted on for all of its keys or for none. So all registers are flushed as soon as one strong
 keyspace promises to survive a loss of power (see :func:`durability_of`). When that comes to be promised,
@@ -14,10 +15,12 @@ say so, because what was written before is gone with the power.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from nodecore.effects import Emit, Severity
+from nodecore.errors import InvalidTopology
 from nodecore.ids import SLOTS_COUNT, Now
 from nodecore.placement.topology import Topology
 from nodecore.storage.disk import Area, DiskError, Durability
@@ -37,7 +40,8 @@ REWRITTEN_PER_TICK_MAX: Final = 1_000
 
 
 class _Kept(NamedTuple):
-    epoch: int
+    document: Topology
+    """At which the slots were judged."""
     states: bytes
     life: int
     boot: str
@@ -94,15 +98,15 @@ class Lives:
     def _mark(self, life: int, durability: Durability, now: Now) -> None:
         self._node.disk.put(Area.STRONG, MARKER, pack_plain(life), durability, None, now)
 
-    def believed(self, topology: Topology) -> bytes | None:
-        """The states of the slots, if what was kept is all that this node ever promised."""
+    def believed(self, topology: Topology) -> tuple[Topology, bytes] | None:
+        """The states of the slots at a document, if what was kept is all that was ever promised."""
         kept = self._kept
-        if kept is None or kept.epoch != topology.epoch:
+        if kept is None or kept.document.age > topology.age:
             return None
         if any(k.durability == "memory" for k in topology.keyspaces if k.mode == "strong"):
             return None
         same = kept.closed or kept.boot == self._boot
-        return kept.states if same or kept.flushed else None
+        return (kept.document, kept.states) if same or kept.flushed else None
 
     def on_topology(self, topology: Topology) -> None:
         """A newer document is in force, and what follows is written as it says."""
@@ -134,10 +138,10 @@ class Lives:
         topology = self._node.chain.document
         if topology is None:
             return
-        plain = [int(topology.epoch), states, self._life, self._boot, closed, self._flushed]
-        if plain != self._last:
-            self._last = plain
-            self._node.persist(RECORD, plain)
+        plain = [states, self._life, self._boot, closed, self._flushed]
+        if (topology, plain) != self._last:
+            self._last = topology, plain
+            self._node.persist(RECORD, [topology.to_plain(), *plain])
 
 
 def durability_of(topology: Topology) -> Durability:
@@ -148,7 +152,9 @@ def durability_of(topology: Topology) -> Durability:
 
 def _parse(plain: object) -> _Kept | None:
     match plain:
-        case [int(epoch), bytes(states), int(life), str(boot), bool(closed), bool(flushed)]:
+        case [document, bytes(states), int(life), str(boot), bool(closed), bool(flushed)]:
             if len(states) == SLOTS_COUNT and not states.strip(b"\x00\x01\x02"):
-                return _Kept(epoch, states, life, boot, closed, flushed)
+                with contextlib.suppress(InvalidTopology):
+                    known = Topology.from_plain(document)
+                    return _Kept(known, states, life, boot, closed, flushed)
     return None

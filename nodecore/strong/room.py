@@ -137,17 +137,17 @@ class StrongRoom:
         self._routing = routing
         if topology.flushed_epoch > self.registers.flushed_epoch:
             self.registers.on_flush(topology.flushed_epoch)
-        states = self._lives.believed(topology) if first and not fresh else None
+        known = self._lives.believed(topology) if first and not fresh else None
         self.registers.durability = durability_of(topology)
         self._lives.on_topology(topology)
-        trusted = states is not None
-        if states is not None:
-            self.learning.restore(states)
+        trusted = known is not None and known[0] == topology
+        if known is not None:
+            self.learning.restore(*known)
         self.learning.founding = fresh or self.learning.founding
         self.streams.stop_all()
         self.streams.epoch = topology.epoch
         self.learning.on_topology(topology, slot_map, now, trusted=trusted or fresh)
-        if trusted and self.registers.damaged:
+        if known is not None and self.registers.damaged:
             self.learning.lose(list(self.registers.damaged), now)
         if fresh:
             self.founding.begin(topology, now)

@@ -13,10 +13,15 @@ from transport.messages import Admin, ErrorReply, Lane
 N1 = NodeId("n1")
 
 
+STRONG = tuple(b"strong:%d" % number for number in range(8))
+
+
 def lonely_pump() -> Pump:
     """Three nodes of which one is left and knows it."""
     pump = Pump(3)
-    assert isinstance(pump.submit("n1", Write((b"k",), (b"1",))), Done)
+    pump.run(2.0)
+    for key in (b"k", *STRONG):
+        assert isinstance(pump.submit("n1", Write((key,), (b"1",))), Done)
     pump.kill("n2")
     pump.kill("n3")
     pump.run(8.0)
@@ -48,8 +53,15 @@ def test_a_survivor_goes_on_and_keeps_what_it_held() -> None:
     assert isinstance(found, Done)
     assert b"1" in str(found.result).encode()
     assert [event.kind for _, event in pump.events].count("cluster.recovered") == 1
-    written = pump.submit("n1", Write((b"k",), (b"2",)))
-    assert isinstance(written, Done)
+    for key in STRONG:
+        kept = pump.submit("n1", Read((key,)))
+        assert isinstance(kept, Done)
+        assert b"1" in str(kept.result).encode(), (
+            "what a survivor holds is not lost with the others"
+        )
+    for key in (b"k", STRONG[0]):
+        written = pump.submit("n1", Write((key,), (b"2",)))
+        assert isinstance(written, Done)
 
 
 def test_it_is_refused_while_others_live_and_for_anything_wrong() -> None:

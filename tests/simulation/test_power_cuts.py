@@ -171,6 +171,24 @@ def test_strong_keys_are_not_believed_after_a_cut_that_they_did_not_promise_to_s
     assert all(process.node.strong.learning.lacking for process in made.running_members)
 
 
+def test_nodes_killed_between_a_document_and_what_follows_from_it_go_on_voting() -> None:
+    """All of them at once: the newer document is kept, the judgement of the slots is of the one before."""
+    made = cluster(5, durability="memory")
+    made.run(5.0)
+    keys = tuple(b"strong:%d" % number for number in range(10))
+    assert write_each(made, keys) == [True] * len(keys)
+    before = [process.disk.load()["strong"] for process in made.processes.values()]
+    done = made.admin("n1", "keyspace.set", {"pattern": "other:*", "ttl_ms": 1_000})
+    made.run(1.0)
+    assert isinstance(done[0], Done)
+    for process, record in zip(made.processes.values(), before, strict=True):
+        process.crash()
+        process.disk.save("strong", record)
+    come_back(made)
+    assert all(process.node.strong.settled for process in made.running_members)
+    assert read_all(made, "n3", keys) == list(keys)
+
+
 def write_each(made: SimCluster, keys: tuple[bytes, ...]) -> list[bool]:
     outcomes: list[Outcome] = []
     for key in keys:
