@@ -49,7 +49,6 @@ app.add_typer(cli_data.app)
 app.add_typer(cli_backup.app)
 app.add_typer(cli_scenario.demo_app, name="demo")
 app.add_typer(cli_scenario.app, name="scenario")
-app.command("policy-sim")(policy_sim)
 cli_cluster.app.command("merges")(merges)
 
 
@@ -258,6 +257,9 @@ def doctor(json_: Json = False) -> None:
             result(f"{'ok ' if finding.ok else 'BAD'} {finding.what}: {finding.found}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
+
+
+app.command("policy-sim")(policy_sim)
 
 
 def _word(value: str | float | bool) -> str:

@@ -138,7 +138,7 @@ def mget(
     _secret_file: SecretFile = "",
     _json: Json = False,
 ) -> None:
-    """Print several values as one JSON object, with or without --json; null for those that are not there."""
+    """Print several values as one JSON object; null for those that are not there."""
     from console.runtime.data_commands import with_client
 
     names = [key.encode() for key in keys]
