@@ -84,9 +84,7 @@ benchmark: $(DEV_STAMP) ## Throughput beside redis-server
 	$(BIN)/python -m tests.bench
 
 clean: ## Stop local clusters; remove their state and what was built
-	-test ! -x $(BIN)/ringdeck || $(BIN)/ringdeck cluster list --json | \
-		$(BIN)/python -c 'import json, sys; [print(c["name"]) for c in json.load(sys.stdin)]' | \
-		xargs -r -n 1 $(BIN)/ringdeck cluster stop --purge --name
+	-test ! -x $(BIN)/ringdeck || $(BIN)/ringdeck cluster stop --all --purge
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

@@ -110,12 +110,22 @@ def stop(
     purge: Annotated[
         bool, typer.Option("--purge", help="Also remove logs, configuration and state.")
     ] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every cluster of this user on this machine.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Stop every node of a cluster."""
     from console.runtime import cluster_commands
     from console.runtime.run import run_command
 
+    if all_:
+        ended = run_command(lambda: cluster_commands.stop_all(purge=purge, tell=tell))
+        if json_:
+            print_json([{"name": each, "stopped": nodes} for each, nodes in ended.items()])
+        for each, nodes in ended.items():
+            tell(f"{each}: {'stopped ' + ', '.join(nodes) if nodes else 'was not running'}")
+        return
     stopped = run_command(lambda: cluster_commands.stop(name, purge=purge, tell=tell))
     if json_:
         print_json({"name": name, "stopped": stopped})

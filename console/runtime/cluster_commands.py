@@ -18,7 +18,7 @@ from console.runtime.admin_client import call_first, open_admin
 from console.runtime.processes import RunState, state_of
 from console.runtime.secret import HELD
 from console.runtime.spawner import DetachedSpawner, spawner_for
-from console.runtime.state_dir import StateDir
+from console.runtime.state_dir import StateDir, cluster_names, left_names, purge_home
 from console.runtime.supervisor import Supervisor
 from nodecore.errors import Code, InvalidTopology
 from nodecore.ids import NodeId
@@ -134,6 +134,26 @@ async def stop(name: str, *, purge: bool, tell: Tell) -> list[str]:
         else:
             (state.folder / "cluster.json").unlink(missing_ok=True)
     return [node.id for node in running]
+
+
+async def stop_all(*, purge: bool, tell: Tell) -> dict[str, list[str]]:
+    """Stop every cluster of this user; per name the ids of those that ran.
+
+    Raises:
+        UsageError: some could not be stopped, named; the others are.
+    """
+    stopped: dict[str, list[str]] = {}
+    refused = []
+    for name in left_names() if purge else cluster_names():
+        try:
+            stopped[name] = await stop(name, purge=purge, tell=tell)
+        except UsageError as error:
+            refused.append(error.text)
+    if refused:
+        raise UsageError("; ".join(refused))
+    if purge:
+        purge_home()
+    return stopped
 
 
 async def ask(addresses: Mapping[str, str]) -> Answers:

@@ -18,7 +18,7 @@ from console.runtime.config_files import config_folder, read_preferences
 from console.runtime.launcher import StartOptions, running_nodes
 from console.runtime.live_source import LiveOptions, LiveSource
 from console.runtime.scenario_runner import ScenarioRunner
-from console.runtime.state_dir import StateDir, make_home
+from console.runtime.state_dir import SEEN, StateDir, make_home
 from console.runtime.terminal import lasting_terminal
 from console.scenario_progress import Script
 
@@ -129,7 +129,7 @@ def _show(
     from console.app import ClusterConsole
     from console.settings import ScreenSettings
 
-    seen = make_home() / ".seen"
+    seen = make_home() / SEEN
     settings = ScreenSettings(
         title=options.name,
         theme=preferences.text("theme"),

@@ -21,6 +21,8 @@ from console.cluster_record import ClusterRecord, decode_record, encode_record
 from console.errors import UsageError
 
 NAME: Final = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")
+SEEN: Final = ".seen"
+"""Its presence says that the console's first-start hint was shown."""
 LOCK_WAIT_S: Final = 10.0
 LOCK_POLL_S: Final = 0.05
 RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -186,6 +188,28 @@ def cluster_names(base: Path | None = None) -> list[str]:
     except OSError:
         return []
     return [entry.name for entry in entries if (entry / "cluster.json").exists()]
+
+
+def left_names(base: Path | None = None) -> list[str]:
+    """Names of the clusters that have left anything: a record, or the lock of one that was stopped.
+
+    Other folders are not ours, whoever keeps them beside.
+    """
+    folder = base or home()
+    try:
+        found = [entry.name for entry in folder.iterdir() if entry.name.endswith(".lock")]
+    except OSError:
+        return []
+    locked = [name[1:].removesuffix(".lock") for name in found if name.startswith(".")]
+    return sorted({*cluster_names(folder), *filter(NAME.match, locked)})
+
+
+def purge_home() -> None:
+    """Remove what is left when every cluster is purged, and the folder if nobody else uses it."""
+    folder = home()
+    (folder / SEEN).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -155,7 +155,6 @@ def test_stopping_twice_keeps_what_the_first_time_left(
 def test_a_damaged_record_hides_no_other_cluster(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """``make clean`` stops what the list names, and must get through."""
     for name in ("broken", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "cluster.json").write_text('{"name": 3}')
@@ -164,4 +163,20 @@ def test_a_damaged_record_hides_no_other_cluster(
     assert [entry["name"] for entry in json.loads(out)] == ["broken", "other"]
     assert json.loads(out)[0]["running"] is None
     assert "broken/cluster.json is damaged" in err
-    assert run(["cluster", "stop", "--purge", "--name", "broken"]) == 0
+
+
+def test_stopping_all_clusters_for_good_leaves_nothing_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ``make clean`` does: also with a damaged record, and with one that was stopped before."""
+    for name in ("broken", "stopped", "documents"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "node.log").write_text("")
+    (tmp_path / "broken" / "cluster.json").write_text('{"name": 3}')
+    (tmp_path / ".stopped.lock").write_text("")
+    (tmp_path / ".seen").write_text("")
+    assert run(["cluster", "stop", "--all"]) == 2, "a record that can't be read may hide processes"
+    assert "broken/cluster.json is damaged" in capsys.readouterr().err
+    assert run(["cluster", "stop", "--all", "--purge", "--json"]) == 0
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["broken", "stopped"]
+    assert [path.name for path in tmp_path.iterdir()] == ["documents"]
