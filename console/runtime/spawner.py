@@ -96,15 +96,16 @@ class OwnedSpawner(DetachedSpawner):
         pid = await super().spawn(arguments, environment, output_path)
         keeper = [sys.executable, "-m", "console.runtime.keeper", str(pid), look(pid)[1]]
         try:
+            # At once: a command that is cancelled here must not leave a node without its keeper.
             self.keepers.append(
-                await super().spawn(
+                spawn_detached(
                     [*keeper, *self._owner], python_environment(os.environ), Path(os.devnull)
                 )
             )
-        except StartFailed:
+        except OSError as error:
             # Better no node than one that nobody ends.
             send(pid, look(pid)[1], signal.SIGKILL)
-            raise
+            raise StartFailed(f"{keeper[0]}: {error.strerror}") from None
         return pid
 
     def exit_text(self, pid: int) -> str:
