@@ -287,8 +287,9 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         tell("interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough; nothing more may be written when the interpreter ends.
+    except (BrokenPipeError, SystemExit):
+        # The reader has seen enough, which typer and rich make an exit of their own; it is no failure.
+        # Nothing more may be written when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except Exception as error:

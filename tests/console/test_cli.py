@@ -118,6 +118,26 @@ def test_no_terminal_is_2_with_a_hint() -> None:
     assert "--plain" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", ["config", "doctor --json"])
+def test_a_reader_that_has_seen_enough_is_no_failure(arguments: str) -> None:
+    code = "import sys, console.cli; sys.exit(console.cli.run(sys.argv[1:]))"
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f'"$0" -c "$1" {arguments} | true; echo ${{PIPESTATUS[0]}}',
+            sys.executable,
+            code,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
 def test_config_prints_every_setting_with_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
