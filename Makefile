@@ -11,9 +11,12 @@ unexport PYTHONDONTWRITEBYTECODE
 FAST := not slow and not external and not chaos and not swarm
 # Rooms that hold no entries: the table that is in use makes no difference to them.
 TABLELESS := placement membership consensus resilience
+# Measures how long a start takes: alone.
+FIRST_START := tests/e2e/test_fresh_clone.py
+WORLDS_LOG := $(VENV)/test-worlds.log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-chaos test-swarm check format benchmark start-cluster stop-cluster \
+.PHONY: help setup run test test-unit test-chaos test-swarm test-worlds test-processes check format benchmark start-cluster stop-cluster \
 	first-look-demo consistent-hash-demo replication-demo clean distclean
 
 help: ## List the targets
@@ -75,10 +78,20 @@ test: $(DEV_STAMP) ## Everything; what depends on the table runs with both table
 	$(BIN)/pytest -q -n 2 -m "$(FAST)"
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -n 2 -m "$(FAST)" tests/nodecore tests/simulation \
 		$(addprefix --ignore=tests/nodecore/,$(TABLELESS))
-	$(BIN)/pytest -q -n 2 -m "not ($(FAST)) and not swarm" tests/nodecore tests/simulation
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not ($(FAST))" --ignore=tests/nodecore \
-		--ignore=tests/simulation
+	$(MAKE) -k -j 2 test-worlds test-processes
 	RINGDECK_TABLE=reference $(BIN)/pytest -q -m slow tests/e2e/test_cluster.py
+	$(BIN)/pytest -q -rP $(FIRST_START)
+
+# Worlds need nothing but processor time, processes mostly wait: together they take as long as the
+# processes alone. What worlds print is shown when they are done.
+test-worlds: $(DEV_STAMP) ## Simulated clusters and long searches, behind everything else that runs
+	@nice -n 19 $(BIN)/pytest -q -n 2 -o timeout=900 -o faulthandler_timeout=900 \
+		-m "not ($(FAST)) and not swarm" tests/nodecore tests/simulation > $(WORLDS_LOG) 2>&1; \
+		status=$$?; cat $(WORLDS_LOG); exit $$status
+
+test-processes: $(DEV_STAMP) ## Real processes, real peers, real terminals
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not ($(FAST))" --ignore=tests/nodecore \
+		--ignore=tests/simulation --ignore=$(FIRST_START)
 
 benchmark: $(DEV_STAMP) ## Throughput beside redis-server
 	$(BIN)/python -m tests.bench
