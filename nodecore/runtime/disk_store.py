@@ -2,8 +2,8 @@
 
 ``process`` is committed without fsync: it survives the death of the process, and is set aside when
 the machine went down under it, because LMDB without fsync may then be torn. ``power`` is committed
-with fsync. LMDB has no checksums of its own pages and believes what they say: after an unclean end a
-child process walks the environment first, and what kills or confuses the child is not opened. What it
+with fsync. LMDB has no checksums of its own pages and believes what they say: after an unclean end,
+and after a clean one when rows can't be reached in order, a child process walks the environment first, and what kills or confuses the child is not opened. What it
 could read is copied, row by row, into a new file, because damage that no reading meets (lists of free
 pages, headers) would fail or kill who writes.
 
@@ -33,6 +33,9 @@ FORMAT: Final = b"1"
 SERIALS_RESERVED: Final = 1 << 20
 """Serial numbers that one write of the mark stands for."""
 _PORTION: Final = 1_000
+_ABOUT: Final = b"about"
+_NAMES: Final = frozenset({_ABOUT, *(area.name.lower().encode() for area in Area)})
+"""Databases of an environment."""
 ACCIDENTS: Final = (lmdb.Error, OSError)
 """What reading and writing raises."""
 
@@ -65,7 +68,7 @@ class Environment:
         self._databases = {
             int(area): self._env.open_db(area.name.lower().encode()) for area in Area
         }
-        self._about = self._env.open_db(b"about")
+        self._about = self._env.open_db(_ABOUT)
         self._check_format()
         self._write_mark("open")
         self.entries = 0
@@ -83,9 +86,10 @@ class Environment:
             state, _, boot = self._mark.read_text().partition(" ")
         except OSError:
             state, boot = "unknown", ""
-        if state == "clean":
+        clean = state == "clean"
+        if clean and self._is_sound():
             return
-        if self.kind == "process" and boot != boot_id():
+        if not clean and self.kind == "process" and boot != boot_id():
             reason = "the machine went down while they were open, and they had not been flushed"
             self._set_aside(reason, notices)
         elif not survives(self._walk_all):
@@ -94,7 +98,7 @@ class Environment:
             replace_durably(self._copy, self._data)
         else:
             notices.append(
-                f"{self.kind} records of this node could not be copied after an unclean end (is there "
+                f"{self.kind} records of this node were not closed, or are damaged, and could not be copied (is there "
                 f"room for {self._data.stat().st_size >> 20} MiB beside {self._data}?): used as they are"
             )
 
@@ -125,6 +129,34 @@ class Environment:
                         left -= len(portion)
                     if left:
                         raise lmdb.CorruptedError(f"{left} rows are not where they should be")
+
+    def _is_sound(self) -> bool:
+        """Whether all rows can be reached, in order: what has rotted since a clean end may hide some and
+        say nothing. In this process: whoever dies of it finds an unclean end at the next start.
+        """
+        try:
+            with lmdb.open(str(self._folder), readonly=True, lock=False, max_dbs=8) as environment:
+                with environment.begin() as transaction:
+                    names = [bytes(name) for name, _about in transaction.cursor()]
+                return all(
+                    name in _NAMES and self._reaches_all(environment, name) for name in names
+                )
+        except (lmdb.CorruptedError, lmdb.PageNotFoundError):
+            return False
+
+    def _reaches_all(self, environment: lmdb.Environment, name: bytes) -> bool:
+        database = environment.open_db(name, create=False)
+        with environment.begin(db=database) as transaction:
+            entries = int(transaction.stat(database)["entries"])
+            keys = transaction.cursor().iternext(keys=True, values=False)
+            found = 0
+            before = b""
+            for key in islice(keys, entries + 1):
+                if key <= before:
+                    return False
+                before = key
+                found += 1
+            return found == entries
 
     def _walk_all(self) -> None:
         for _name, portion in self._rows():
@@ -227,6 +259,10 @@ class Environment:
                 present = cursor.next()
             while present and len(rows) < count:
                 rows.append(cursor.item())
+                if start is not None and rows[-1][0] <= start:
+                    # A damaged key: a walk that went on from it would pass rows over.
+                    raise lmdb.CorruptedError("keys are out of order")
+                start = rows[-1][0]
                 present = cursor.next()
         self.touched += len(rows)
         return rows

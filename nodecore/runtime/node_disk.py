@@ -19,7 +19,7 @@ import xxhash
 from nodecore.disk_faults import UNDISTURBED, DiskVerdict
 from nodecore.effects import DiskWrite
 from nodecore.runtime.disk_store import ACCIDENTS, Environment, Row
-from nodecore.runtime.disk_writer import Writer
+from nodecore.runtime.disk_writer import GONE, Writer
 from nodecore.runtime.resident import resident_file_bytes
 from nodecore.storage.disk import Area, DiskError
 
@@ -104,12 +104,11 @@ class NodeDisk:
         return self._open(area, found)
 
     def _open(self, area: Area, stored: bytes | None) -> bytes | None:
-        if stored is None or len(stored) < SERIAL.size:
+        if stored is None or stored == GONE:
             return None
-        _serial, tail = SERIAL.unpack_from(stored)
+        # Damaged lengths leave nothing of a record: who asked is to see that, not that there is none.
+        tail = SERIAL.unpack_from(stored)[1] if len(stored) >= SERIAL.size else 0
         record = stored[SERIAL.size + tail :]
-        if not record:
-            return None
         return self.on_read(record) if area is Area.CACHE else record
 
     def walk(self, area: Area, after: bytes | None, count: int) -> list[tuple[bytes, bytes]]:

@@ -18,6 +18,7 @@ import pytest
 from nodecore.disk_faults import DiskVerdict
 from nodecore.effects import DiskRecords, DiskWrite
 from nodecore.runtime import disk_store
+from nodecore.runtime.boot import boot_id
 from nodecore.runtime.disk_check import survives
 from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.node_disk import MAPPED_BYTES_MAX, NodeDisk
@@ -263,6 +264,38 @@ def test_a_damaged_structure_is_set_aside(tmp_path: Path) -> None:
     assert disk.walk(Area.CACHE, None, 5) == []
     assert "structure is damaged" in disk.notices[0]
     disk.close()
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_records_behind_a_damaged_key_are_not_passed_over(tmp_path: Path, clean: bool) -> None:
+    disk = NodeDisk(str(tmp_path), MIB)
+    write(disk, records=tuple((CACHE, b"key%03d" % n, b"value") for n in range(100)))
+    disk.close()
+    folder = tmp_path / "records" / "process"
+    data = (folder / "data.mdb").read_bytes()
+    (folder / "data.mdb").write_bytes(data.replace(b"key050", b"kzy050"))
+    if not clean:
+        (folder / "life").write_text(f"open {boot_id()}")
+    disk = NodeDisk(str(tmp_path), MIB)
+    seen: list[bytes] = []
+    while rows := disk.walk(Area.CACHE, seen[-1] if seen else None, 7):
+        seen += [key for key, _record in rows]
+    disk.close()
+    assert len(seen) == 100
+    assert seen[-1] == b"kzy050"
+
+
+def test_a_walk_that_would_pass_records_over_fails(disk: NodeDisk) -> None:
+    write(disk, records=tuple((CACHE, b"key%03d" % n, b"value") for n in range(100)))
+    file = disk._process._data
+    with file.open("r+b") as opened:
+        data = opened.read()
+        for position in range(len(data) - 6):
+            if data[position : position + 6] == b"key050":
+                opened.seek(position)
+                opened.write(b"kzy050")
+    with pytest.raises(DiskError, match="out of order"):
+        disk.walk(Area.CACHE, None, 100)
 
 
 def _sleep() -> None:
