@@ -212,9 +212,9 @@ class DiskTier:
     @property
     def takes(self) -> bool:
         """Whether records may still be written back in this tick."""
-        if not self.bytes_max or self.read_only or self.used_bytes > self.bytes_max:
+        if self._records_left <= 0 or self._bytes_left <= 0:
             return False
-        return self._records_left > 0 and self._bytes_left > 0
+        return self.bytes_max > 0 and not self.read_only and self.used_bytes <= self.bytes_max
 
     def accepts(self, entry_bytes: int) -> bool:
         """Whether another record may be written back in this tick; counts it if so."""
