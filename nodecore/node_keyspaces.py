@@ -81,7 +81,9 @@ def keyspace_delete(
 
 
 def keyspace_progress(node: Node, _arguments: Arguments, _on: OnOutcome, _now: Now) -> Outcome:
-    """Epoch that this node has adopted, and slots that it has still to copy or to give up."""
+    """Epoch that this node has adopted, slots that it has still to copy or to give up, and slots whose
+    strong keys too many owners have lost.
+    """
     changes = node.topology_changes
     # Copies of strong keys become fewer once those that stay have all: until the joint document ends.
     fewer = sum(keyspace.n_next > 0 for keyspace in node.topology.keyspaces)
@@ -90,6 +92,7 @@ def keyspace_progress(node: Node, _arguments: Arguments, _on: OnOutcome, _now: N
             "epoch": int(node.epoch()),
             "slots_left": max(changes.filling.left, node.strong.learning.left, fewer),
             "surplus_left": changes.surplus.left,
+            "strong_lost": node.strong.learning.lost,
         }
     )
 

@@ -3,7 +3,8 @@
 The operator's command has asked everybody who can be reached, drafted the document
 (``placement.recovery``) and had its price accepted. This node judges what it can judge itself: that the
 document may follow what it knows, that it is one of the survivors, and that from here, too, no
-majority of the voters can be reached. What the command says twice is done once.
+majority of the voters can be reached, or else that strong keys stay closed because most of their owners
+have lost their state. What the command says twice is done once.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def recover(
         return Failed(Code.REFUSED, f"{node.node_id} is not among the survivors")
     members = [member.node_id for member in current.all_members]
     refusal = recovery_refusal(current, [name for name in members if node.is_live(name)])
-    if refusal is not None:
+    if refusal is not None and not node.strong.learning.lost:
         # It may take a moment until this node, too, has found the others to be gone.
         return Failed(Code.NOT_READY, f"as {node.node_id} sees it, {refusal}", 0.5)
     found = node.chain.install(recovered, now)

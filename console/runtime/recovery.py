@@ -37,6 +37,8 @@ class Survey:
     """Native addresses of the nodes that answered."""
     paused: tuple[str, ...]
     """Nodes of this machine that are stopped, not dead: nothing of theirs is lost."""
+    strong_lost: int = 0
+    """Slots of strong keys that stay closed, because most of their owners run and have lost their state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,15 @@ async def survey(name: str) -> Survey:
     paused = tuple(
         node.id for node in record.nodes if state_of(node.pid, node.born) is RunState.STOPPED
     )
-    return Survey(topology, {node: doors[node] for node in answers}, paused)
+    answering = {node: doors[node] for node in answers}
+    return Survey(topology, answering, paused, await _strong_lost(answering))
+
+
+async def _strong_lost(doors: Mapping[str, str]) -> int:
+    """The most that any node finds closed."""
+    answers = await call_each(doors, "keyspace.progress", timeout_s=ASK_TIMEOUT_S)
+    found = [answer.get("strong_lost") for answer in answers.values() if isinstance(answer, dict)]
+    return max((count for count in found if isinstance(count, int)), default=0)
 
 
 async def _ask(doors: Mapping[str, str], answers: dict[str, Topology]) -> None:
@@ -93,15 +103,16 @@ def plan(found: Survey, keep: Sequence[str], name: str) -> Losses:
     """What a recovery on these survivors (all that answered, when none are named) would give up.
 
     Raises:
-        ConsoleError: a majority can be reached, or could be by resuming paused nodes.
+        ConsoleError: a majority can be reached, or could be by resuming paused nodes, and has lost
+            nothing.
         UsageError: a node to be kept does not answer or is no member.
     """
     topology = found.topology
     refusal = recovery_refusal(topology, [NodeId(node) for node in found.doors])
-    if refusal is not None:
+    if refusal is not None and not found.strong_lost:
         raise ConsoleError(refusal, hint=f"ringdeck cluster status --name {name}")
     asleep = [NodeId(node) for node in (*found.doors, *found.paused)]
-    if recovery_refusal(topology, asleep) is not None:
+    if refusal is None and recovery_refusal(topology, asleep) is not None:
         raise ConsoleError(
             f"with {', '.join(found.paused)} resumed a majority of the voters would be reachable",
             hint=f"ringdeck chaos resume {' '.join(found.paused)} --name {name}",
@@ -123,10 +134,16 @@ def explanation(found: Survey, price: Losses) -> list[str]:
     """The price of a recovery, in sentences for a person."""
     topology = found.topology
     survivors = ", ".join(price.survivors)
-    lines = [
-        f"newest document: generation {topology.generation}, epoch {topology.epoch}",
-        f"voters lost: {', '.join(price.voters_lost)} of {', '.join(price.voters)}; "
-        "no majority can decide anything",
+    lines = [f"newest document: generation {topology.generation}, epoch {topology.epoch}"]
+    if found.strong_lost:
+        lines.append(
+            f"{found.strong_lost:,} of {SLOTS_COUNT:,} slots of strong keys stay closed: most of their "
+            "owners have lost their state; what is left of them would count"
+        )
+    if not price.members_lost:
+        return lines
+    lines += [
+        f"voters lost: {', '.join(price.voters_lost) or 'none'} of {', '.join(price.voters)}",
         f"members that would be given up: {', '.join(price.members_lost)}; kept: {survivors}",
     ]
     lines += [

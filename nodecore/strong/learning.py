@@ -24,7 +24,7 @@ from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
-from nodecore.replication.filling import from_bitmap, to_bitmap
+from nodecore.replication.filling import to_bitmap
 from nodecore.strong.lesson import Lesson, Request
 from nodecore.strong.standing import Duty, copies_of, duties
 from transport.messages import ChangeStep, Lane, Message
@@ -111,6 +111,11 @@ class Learning:
     def lacking(self) -> int:
         """Slots that are wanted, or learned and not voted on yet."""
         return len(self._tasks) + self.states.count(LEARNED)
+
+    @property
+    def lost(self) -> int:
+        """Slots that stay closed: all others have streamed, too few of them had kept everything."""
+        return sum(lesson.lost for lesson in self._tasks.values())
 
     # -- documents ---------------------------------------------------------------------------
 
@@ -392,9 +397,3 @@ def _slots(plain: object) -> list[int]:
     if not isinstance(plain, list):
         return []
     return [slot for slot in plain if isinstance(slot, int) and 0 <= slot < SLOTS_COUNT]
-
-
-def slots_of_fetch(fields: Mapping[str, object]) -> tuple[int, list[int]] | None:
-    """(id, slots) of a ``strong-fetch``; None: it makes no sense."""
-    slots, number = from_bitmap(fields.get("slots")), fields.get("id")
-    return None if slots is None or not isinstance(number, int) else (number, slots)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import final
 
 from nodecore.ids import NodeId
+from nodecore.replication.filling import from_bitmap
 from nodecore.strong.standing import Duty, Needs
 
 
@@ -68,6 +69,11 @@ class Lesson:
         """Whether every source has streamed, complete or not."""
         return all(source in self.good for sources, _count in self.needs for source in sources)
 
+    @property
+    def lost(self) -> bool:
+        """Whether nobody can be asked for what is missing."""
+        return self.all_heard and not self.enough
+
     def whom_to_ask(self, may_ask: Mapping[NodeId, bool]) -> list[NodeId]:
         """Enough sources for what is lacking, each once, of those that may be asked."""
         asked: dict[NodeId, None] = {}
@@ -93,3 +99,9 @@ class Request:
         self.number = number
         self.outstanding = dict.fromkeys(slots)
         self.progress_s = now_s
+
+
+def slots_of_fetch(fields: Mapping[str, object]) -> tuple[int, list[int]] | None:
+    """(id, slots) of a ``strong-fetch``; None: it makes no sense."""
+    slots, number = from_bitmap(fields.get("slots")), fields.get("id")
+    return None if slots is None or not isinstance(number, int) else (number, slots)

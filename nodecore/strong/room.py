@@ -30,8 +30,8 @@ from nodecore.strong.learning import (
     STREAMED,
     Learning,
     LearningPorts,
-    slots_of_fetch,
 )
+from nodecore.strong.lesson import slots_of_fetch
 from nodecore.strong.lives import Lives, durability_of
 from nodecore.strong.operations import Operation, bury
 from nodecore.strong.ports import StrongPorts

@@ -64,6 +64,28 @@ def test_a_survivor_goes_on_and_keeps_what_it_held() -> None:
         assert isinstance(written, Done)
 
 
+def test_all_may_live_when_most_have_lost_their_state() -> None:
+    """Two of three come back without a memory: their strong keys stay closed until somebody accepts it."""
+    pump = Pump(3)
+    pump.run(2.0)
+    for key in STRONG:
+        assert isinstance(pump.submit("n1", Write((key,), (b"1",))), Done)
+    for name in ("n2", "n3"):
+        pump.kill(name)
+        pump.boot(name)
+    pump.run(8.0)
+    assert not isinstance(pump.submit("n1", Read(STRONG[:1])), Done)
+    assert pump.nodes["n2"].strong.learning.lost > 0
+    document = recovered(pump, "n1", "n2", "n3").to_plain()
+    arguments = {"document": document, "accept_loss": True}
+    assert isinstance(pump.admin("n2", "change.recover", **arguments), Done)
+    pump.run(8.0)
+    for name in ("n1", "n3"):
+        found = pump.submit(name, Read(STRONG))
+        assert isinstance(found, Done)
+        assert str(found.result).count("Value(value=b'1'") == len(STRONG), "n1 had kept them"
+
+
 def test_it_is_refused_while_others_live_and_for_anything_wrong() -> None:
     whole = Pump(3)
     early = recover(whole, recovered(whole, "n1").to_plain())

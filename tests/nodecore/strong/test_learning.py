@@ -10,7 +10,8 @@ from nodecore.ids import Epoch, NodeId, Now
 from nodecore.placement.proposals import bootstrap, propose_cancel, propose_join
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Member, Topology
-from nodecore.strong.learning import FETCH, LEARNED, Learning, LearningPorts, slots_of_fetch
+from nodecore.strong.learning import FETCH, LEARNED, Learning, LearningPorts
+from nodecore.strong.lesson import slots_of_fetch
 from tests.nodecore.strong.fakes import NOW
 from transport.messages import ChangeStep, Lane, Message
 
