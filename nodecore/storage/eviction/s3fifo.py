@@ -43,6 +43,7 @@ class S3Fifo(Policy):
         super().bind(table, rng)
         self._small = EntryQueue(table, self.queue_small)
         self._main = EntryQueue(table, self.queue_main)
+        self._used = table.queue_count if self.capacity.in_objects else table.queue_bytes
         self._ghosts: Ghosts
         if self.capacity.in_objects:
             self._ghosts = ExactGhosts(self._main_max)
@@ -63,15 +64,13 @@ class S3Fifo(Policy):
         else:
             returns = self._ghosts.take(entry.key)
         entry.counter = 0
-        filling = not self._has_evicted and (
-            self.capacity.used(self.table, self.queue_small) >= self._small_max
-        )
+        filling = not self._has_evicted and (self._used(self.queue_small) >= self._small_max)
         (self._main if returns or filling else self._small).push(entry)
 
     def victim(self) -> Entry | None:
         self._has_evicted = True
         while True:
-            main_full = self.capacity.used(self.table, self.queue_main) > self._main_max
+            main_full = self._used(self.queue_main) > self._main_max
             entry = None if main_full else self._from_small()
             if entry is None:
                 entry = self._from_main()
