@@ -530,6 +530,7 @@ def test_keys_can_be_rebound_by_id() -> None:
     async def play(app: ClusterConsole, source: FakeSource, pilot: Pilot[None]) -> None:
         await pilot.press("H")
         assert source.commands == []
+        assert "H does nothing here" in app.overview.note
         await pilot.press("n")
         await until(pilot, lambda: ("heal_all",) in source.commands)
         assert any("did you mean" in line.text for line in app.model.log.lines)
