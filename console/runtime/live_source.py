@@ -175,7 +175,8 @@ class LiveSource(LiveCommands):
             await self._answered.wait()
             return
         problems = "; ".join(feed.problem for feed in self._feeds.values() if feed.problem)
-        raise ClusterUnreachable(f"no node of cluster {self.name!r} answers: {problems}")
+        whose = "" if self._options.attach else f" of cluster {self.name!r}"
+        raise ClusterUnreachable(f"no node{whose} answers: {problems}")
 
     async def _publish_forever(self, on_snapshot: Callable[[ClusterSnapshot], None]) -> None:
         while True:

@@ -21,6 +21,7 @@ from console.runtime.scenario_runner import ScenarioRunner
 from console.runtime.state_dir import SEEN, StateDir, make_home
 from console.runtime.terminal import lasting_terminal
 from console.scenario_progress import Script
+from nodecore.config_rules import split_address
 
 FRAMES_PER_S: Final = 60
 """The screen is drawn at most so often; keys and snapshots are what changes it, so a greater number
@@ -63,9 +64,11 @@ def make_source(options: ConsoleOptions) -> tuple[LiveSource, str]:
 
     Raises:
         ClusterUnreachable: told to attach, and nothing runs.
-        UsageError: the record of the cluster can't be read.
+        UsageError: what to attach to is no address, or the record of the cluster can't be read.
     """
     if options.attach:
+        if split_address(options.attach) is None:
+            raise UsageError(f"--attach {options.attach!r} is not host:port")
         live = LiveOptions(options.name, attach=options.attach)
         return LiveSource(live), f"attached to {options.attach}"
     record = StateDir(options.name).load()

@@ -36,6 +36,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["scenario", "validate", "no-such-file"],
         ["demo", "run", "no-such-demo"],
         ["cluster", "stop"],
+        ["console", "--plain", "--attach", "elsewhere"],
     ],
 )
 def test_bad_usage_is_2_and_says_why(
