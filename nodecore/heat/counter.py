@@ -25,8 +25,9 @@ from nodecore.statistics import HEAT_BANDS, KeyHeat
 WINDOW_S: Final = 1.0
 EWMA_WEIGHT: Final = 0.5
 """Of the newest window."""
-AVERAGED_KEYS_MAX: Final = 1000
-"""Keys whose average is kept between windows: the heaviest of each window."""
+AVERAGED_KEYS_MAX: Final = 256
+"""Keys whose average is kept between windows: the heaviest of each window. At most 200 can have the
+share that keeps a key hot."""
 KEYS_EXACT_MAX: Final = 16_384
 """Different keys of a window that are counted before it begins to sample: some 5 ms at its close."""
 THINNING: Final = 4

@@ -75,9 +75,8 @@ class ShadowFeed:
         self._samples_left -= budget
         keys_max = self._keys_left
         self._keys_left -= min(keys_max, len(arrived) + len(touched))
-        for key in islice(chain(arrived, touched), keys_max):
-            if crc32(key) >= below:
-                continue
+        keys = list(islice(chain(arrived, touched), keys_max))
+        for key in [key for key, code in zip(keys, map(crc32, keys), strict=True) if code < below]:
             entry = table.get(key)
             if entry is None or not entry.queue or not decides(entry.slot):
                 continue
