@@ -1,0 +1,36 @@
+"""Which table serves: the compiled one where it was built, else the reference, and never silently."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from nodecore.table import TableNotBuiltError, make_table
+
+
+@pytest.fixture
+def _without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an installation that could build nothing: the module can't be imported."""
+    monkeypatch.setitem(sys.modules, "nodecore.table._table", None)
+
+
+@pytest.mark.usefixtures("_without_compiler")
+def test_without_the_extension_the_reference_serves() -> None:
+    table = make_table("auto")
+    assert not table.compiled
+    table.put(b"k", 0, b"v", 1, 1, 0)
+    entry = table.get(b"k")
+    assert entry is not None
+    assert entry.value == b"v"
+
+
+@pytest.mark.usefixtures("_without_compiler")
+def test_asking_for_what_was_not_built_says_what_to_do() -> None:
+    with pytest.raises(TableNotBuiltError, match="install with a C compiler"):
+        make_table("compiled")
+
+
+def test_an_unknown_choice_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of auto, compiled, reference, not 'fast'"):
+        make_table("fast")
