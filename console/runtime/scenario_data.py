@@ -1,7 +1,9 @@
 """Reads and writes of a scenario's own, through a node of its choice, and what must come of them.
 
 Remembers which values were acknowledged, so that the cluster can be asked whether it still holds
-them, and compares what the owners hold byte for byte. Sets policies of keyspaces.
+them, and compares what the owners hold byte for byte, and that nobody else holds it. A read is done when
+it brings what it must: at a level that binds the newest value, else any that was written. Sets policies
+of keyspaces.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class ScenarioData:
         self._measurements = measurements
         self._acknowledged: dict[bytes, list[bytes]] = {}
         """Per key the value acknowledged last, and those acknowledged concurrently with it."""
+        self._written: dict[bytes, list[bytes]] = {}
+        """Per key all values, acknowledged or not."""
         self._patterns: dict[bytes, str] = {}
 
     async def carry_out(self, step: Step) -> tuple[str, bool]:
@@ -83,11 +87,10 @@ class ScenarioData:
     async def _one(self, link: AdminLink, step: Step, key: bytes, tally: _Tally) -> None:
         value = b"%b written as step %d" % (key, step.number)
         level = LEVELS[step.level]
-        request = (
-            Write((key,), (value,), level=level)
-            if step.verb is Verb.WRITE
-            else Read((key,), level=level)
-        )
+        request: Read | Write = Read((key,), level=level)
+        if step.verb is Verb.WRITE:
+            request = Write((key,), (value,), level=level)
+            self._written.setdefault(key, []).append(value)
         began = trio.current_time()
         try:
             outcome: Outcome | str = await link.execute(request, timeout_s=OPERATION_S)
@@ -98,11 +101,25 @@ class ScenarioData:
             text = outcome if isinstance(outcome, str) else outcome.text
             tally.reason = tally.reason or text
             return
+        if step.verb is Verb.READ and not self._is_right(key, step, outcome):
+            tally.reason = tally.reason or f"{key.decode()} was read with another value"
+            return
         tally.done += 1
         if step.verb is Verb.WRITE:
             before = self._acknowledged.get(key, []) if step.concurrent else []
             self._acknowledged[key] = [*before, value]
             self._patterns[key] = step.pattern
+
+    def _is_right(self, key: bytes, step: Step, outcome: Done) -> bool:
+        """Whether a read found what a read of its level must find."""
+        topology = self._source.assembler().topology
+        strong = (
+            topology is not None and covering(topology.keyspaces, step.pattern).mode == "strong"
+        )
+        binding = strong or LEVELS[step.level] in (Level.QUORUM, Level.ALL)
+        right = self._acknowledged if binding else self._written
+        found = _value_in(outcome)
+        return found in right[key] if key in right else found is None
 
     async def ask(self, metric: Metric) -> str:
         """Measure one of ``DATA_METRICS``; returns what there is to tell of it.
@@ -131,13 +148,11 @@ class ScenarioData:
                 outcome = await link.execute(
                     Read((key,), level=Level.DEFAULT), timeout_s=OPERATION_S
                 )
-                found = outcome.result if isinstance(outcome, Done) else None
-                value = found[0] if isinstance(found, list | tuple) and found else None
-                lost += not (isinstance(value, Value) and value.value in values)
+                lost += not (isinstance(outcome, Done) and _value_in(outcome) in values)
         return lost
 
     async def _compare(self) -> tuple[dict[str, int], list[bytes]]:
-        """Copies by pattern, and the keys that an owner lacks or holds otherwise."""
+        """Copies by pattern, and the keys that an owner lacks or holds otherwise, or a stranger holds."""
         assembler = self._source.assembler()
         topology, slot_map = assembler.topology, assembler.slot_map
         if topology is None or slot_map is None:
@@ -158,9 +173,17 @@ class ScenarioData:
             found = [held.get(node, {}).get(key) for node in nodes]
             pattern = self._patterns[key]
             copies[pattern] = copies.get(pattern, 0) + sum(copy is not None for copy in found)
-            if found[0] is None or any(copy != found[0] for copy in found):
+            strangers = any(key in kept for node, kept in held.items() if node not in nodes)
+            if strangers or found[0] is None or any(copy != found[0] for copy in found):
                 differing.append(key)
         return copies, differing
+
+
+def _value_in(outcome: Done) -> bytes | None:
+    """The value that a read of one key found."""
+    found = outcome.result
+    value = found[0] if isinstance(found, list | tuple) and found else None
+    return value.value if isinstance(value, Value) else None
 
 
 class _Tally:
