@@ -11,7 +11,7 @@ CHOICES = ("auto", "compiled", "reference")
 
 
 class TableNotBuiltError(ImportError):
-    """The compiled table was asked for by name and was not built for this interpreter."""
+    """The compiled table was asked for by name and was not built, or of an older program."""
 
 
 def make_table(choice: str = "auto") -> Table:
@@ -27,6 +27,8 @@ def make_table(choice: str = "auto") -> Table:
         return ReferenceTable()
     try:
         from nodecore.table._table import CompiledTable
+
+        return _checked(CompiledTable())
     except ImportError as error:
         if choice == "auto":
             return ReferenceTable()
@@ -34,4 +36,12 @@ def make_table(choice: str = "auto") -> Table:
             "the compiled table was not built: install with a C compiler at hand, or run "
             f"`python setup.py build_ext --inplace` ({error})"
         ) from None
-    return CompiledTable()
+
+
+def _checked(table: Table) -> Table:
+    """``table``, unless it was built from older sources than the rest of the program."""
+    public = [name for name in dir(ReferenceTable) if not name.startswith("_")]
+    lacking = [name for name in public if not hasattr(table, name)]
+    if lacking:
+        raise ImportError(f"it is older than the program: it lacks {', '.join(lacking)}")
+    return table

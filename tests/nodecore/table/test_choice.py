@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import pytest
 
@@ -34,3 +35,17 @@ def test_asking_for_what_was_not_built_says_what_to_do() -> None:
 def test_an_unknown_choice_is_refused() -> None:
     with pytest.raises(ValueError, match="one of auto, compiled, reference, not 'fast'"):
         make_table("fast")
+
+
+def test_a_table_that_is_older_than_the_program_does_not_serve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Older:
+        """Knows nothing that the interface asks for."""
+
+    older = types.ModuleType("nodecore.table._table")
+    older.CompiledTable = Older  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "nodecore.table._table", older)
+    assert not make_table("auto").compiled
+    with pytest.raises(TableNotBuiltError, match=r"older than the program: it lacks .*serve"):
+        make_table("compiled")
