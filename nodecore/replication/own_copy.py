@@ -44,8 +44,9 @@ class OwnCopies:
         self.undone = 0
         """Copies that were taken back."""
 
-    def take_back(self, job: Job, replica: Replica) -> None:
-        """All have spoken: undo what peers refused for its time and nobody else has taken.
+    def take_back(self, job: Job, replica: Replica, now: Now) -> None:
+        """All have spoken: undo what peers refused for its time and nobody else has taken. What it had
+        replaced comes back: that may be one of the copies of an acknowledged write.
 
         Until now reads could see the copy, and repair other owners with it: the job remembers that
         its write of that key may come about all the same.
@@ -59,7 +60,8 @@ class OwnCopies:
                 name for name in part.route.targets if part.has(name) and name not in refused
             ]
             if holders == [self.node]:
-                replica.take_back(job.keys[index], job.version)
+                key = job.keys[index]
+                replica.take_back(key, job.version, job.replaced.get(key), now)
                 refused[self.node] = Code.CLOCK_SKEW
                 job.taken_back.add(index)
                 self.undone += 1

@@ -165,6 +165,7 @@ class Replicator:
         keys, values, indexes = rows_of(job, owned)
         disk = self._replica.disk
         synced = disk.synced_puts
+        job.replaced = self._replica.held_while_apart(keys)
         refused = self._replica.apply_own(keys, values, job.kind, job.version, job.expires_ms, now)
         for row, code in refused:
             job.refusals.setdefault(indexes[row], {})[self._node] = code
@@ -272,7 +273,7 @@ class Replicator:
         if job.outcome is not None:
             return []
         if job.refusals and not job.waiting:
-            self.own_copies.take_back(job, self._replica)
+            self.own_copies.take_back(job, self._replica, now)
         claims = job.judge()
         for claim in claims:
             if isinstance(claim.outcome, Done) and claim.outcome.flags & Flag.SLOPPY:
