@@ -13,7 +13,7 @@ from nodecore.effects import Emit, SetPeers, Severity
 from nodecore.gate_rules import GateRules
 from nodecore.ids import NodeId, Now
 from nodecore.node_messages import on_data
-from nodecore.placement.slot_map import SlotMap, runs
+from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.placement.voters import voter_sets
 from nodecore.routing import Routing
@@ -51,10 +51,11 @@ class Standing:
         own = self._id
         primary: list[int] = []
         held = 0
-        for run in runs(slot_map):
-            owners = slot_map.owners[run.start][: slot_map.copies]
-            held += len(run) if own in owners else 0
-            primary += run if owners[:1] == (own,) else ()
+        for slots in slot_map.groups:
+            owners = slot_map.owners[slots[0]][: slot_map.copies]
+            held += len(slots) if own in owners else 0
+            primary += slots if owners[:1] == (own,) else ()
+        primary.sort()
         self.primary_slots, self.slots_replica = primary, held - len(primary)
         if document.flushed_hlc and (
             previous is None or document.flushed_hlc > previous.flushed_hlc

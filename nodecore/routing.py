@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import final
 
-from nodecore.ids import Epoch, NodeId
+from nodecore.ids import SLOTS_COUNT, Epoch, NodeId
 from nodecore.placement.ring import Owners
-from nodecore.placement.slot_map import SlotMap, runs
+from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Topology
 from nodecore.replication.quorum import quorum
 from nodecore.requests import Level
@@ -114,14 +114,14 @@ class Routing:
     def _compile(self, keyspace: Keyspace) -> list[Route]:
         owners, following = self.slot_map.owners, self.slot_map.owners_next
         made: dict[tuple[Owners, Owners | None], Route] = {}
-        routes: list[Route] = []
-        for run in runs(self.slot_map):
-            pair = owners[run.start], None if following is None else following[run.start]
+        routes: dict[int, Route] = {}
+        for slots in self.slot_map.groups:
+            pair = owners[slots[0]], None if following is None else following[slots[0]]
             route = made.get(pair)
             if route is None:
                 route = made[pair] = Route(self._node, *pair, keyspace)
-            routes += [route] * len(run)
-        return routes
+            routes.update(dict.fromkeys(slots, route))
+        return list(map(routes.__getitem__, range(SLOTS_COUNT)))
 
     def route(self, key: bytes, slot: int) -> Route:
         """Route of one key."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import chain, compress, pairwise
-from operator import is_not
 from typing import Final, final
 
 from nodecore.config import Addresses
 from nodecore.errors import InvalidTopology
 from nodecore.ids import SLOTS_COUNT, Epoch, NodeId
 from nodecore.placement import assignment
+from nodecore.placement.alike import Groups, group, mark, merge
 from nodecore.placement.hashing import Resolver, make_hash
 from nodecore.placement.ring import Owners, OwnerTable, ShareStatistics, assign, share_statistics
 from nodecore.placement.topology import Keyspace, Member, RingSettings, Topology
@@ -32,11 +31,11 @@ class SlotMap:
         "copies",
         "copies_max",
         "epoch",
+        "groups",
         "members",
         "members_next",
         "owners",
         "owners_next",
-        "starts",
     )
 
     epoch: Epoch
@@ -52,9 +51,8 @@ class SlotMap:
     """N of the default keyspace, not capped by the number of members."""
     copies_max: int
     """Greatest N of any keyspace."""
-    starts: tuple[int, ...]
-    """First slots of runs of neighbours that have the same owners, now and to be. There are far fewer
-    runs than slots on a ring, so what depends on owners alone is decided run by run."""
+    groups: Groups
+    """Slots that have the same owners, now and to be."""
 
     def __init__(self, topology: Topology, resolver: Resolver | None) -> None:
         self.epoch = topology.epoch
@@ -76,7 +74,7 @@ class SlotMap:
                 self.copies_max,
                 resolver,
             )
-        self.starts = _starts(self.owners, self.owners_next)
+        self.groups = group(self.owners, self.owners_next)
 
     @classmethod
     def compile(cls, topology: Topology, resolver: Resolver | None = None) -> SlotMap:
@@ -149,8 +147,8 @@ class SlotMap:
         wanted = self.copies if copies is None else copies
         alone = (node,)
         flags = bytearray(SLOTS_COUNT)
-        for run in runs(self):
-            slot = run.start
+        for slots in self.groups:
+            slot = slots[0]
             owners = self.owners[slot]
             following = owners if self.owners_next is None else self.owners_next[slot]
             flag = SLOT_CLOSED
@@ -158,26 +156,13 @@ class SlotMap:
                 flag = SLOT_READ | (SLOT_FIRST if owners[0] == node else 0)
                 if owners[:wanted] == alone and following[:wanted] == alone:
                     flag |= SLOT_SOLE
-            flags[slot : run.stop] = bytes((flag,)) * len(run)
+            mark(flags, slots, flag)
         return bytes(flags)
 
 
-def _starts(*tables: OwnerTable | None) -> tuple[int, ...]:
-    starts = {0: None}
-    for table in tables:
-        if table is not None:
-            # Equal owners are mostly the same object; a run too many harms nobody.
-            starts |= dict.fromkeys(
-                compress(range(1, SLOTS_COUNT), map(is_not, table[1:], table[:-1]))
-            )
-    return tuple(sorted(starts))
-
-
-def runs(*maps: SlotMap | None) -> list[range]:
-    """All slots in order, cut wherever the owners change in any of these maps."""
-    starts = [known.starts for known in maps if known is not None]
-    merged = starts[0] if len(starts) == 1 else sorted(dict.fromkeys(chain(*starts)))
-    return [range(first, after) for first, after in pairwise((*merged, SLOTS_COUNT))]
+def alike(before: SlotMap | None, now: SlotMap) -> Groups:
+    """Slots that have the same owners in both maps."""
+    return now.groups if before is None else merge(before.groups, now.groups)
 
 
 def trim(table: OwnerTable, copies: int) -> OwnerTable:

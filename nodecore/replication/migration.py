@@ -19,6 +19,7 @@ import msgspec
 from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.limits import HINT_WINDOW_S
+from nodecore.placement.alike import count, mark
 from nodecore.placement.key_copies import KeyCopies
 from nodecore.placement.keyspace_edits import raised_positions
 from nodecore.placement.slot_map import SlotMap
@@ -308,33 +309,32 @@ class TopologyChanges:
         if previous is not None and previous.keyspaces != topology.keyspaces:
             raised = raised_positions(previous.keyspaces, topology.keyspaces)
         fewer = previous_map is not None and previous_map.copies_max > slot_map.copies_max
-        for run, standing in standings(self._id, previous_map, slot_map):
-            none = bytes(len(run))
+        for slots, standing in standings(self._id, previous_map, slot_map):
             if standing.is_stranger:
-                complete[run.start : run.stop] = none
+                mark(complete, slots, 0)
                 if standing.was_owner and fewer:
-                    for slot in run:
+                    for slot in slots:
                         self.surplus.add(slot, now)
                 elif not standing.is_new:
-                    drops.update(dict.fromkeys(run))
+                    drops.update(dict.fromkeys(slots))
                 continue
-            held[run.start : run.stop] = b"\xff" * len(run)
+            mark(held, slots, 255)
             if standing.is_owner:
-                owned[run.start : run.stop] = b"\xff" * len(run)
+                mark(owned, slots, 255)
             if standing.is_new:
-                drops.update(dict.fromkeys(self.surplus.reclaim(run, now)))
+                drops.update(dict.fromkeys(self.surplus.reclaim(slots, now)))
             # What is left of an earlier ownership must not mix with what will be copied.
-            self._drop([slot for slot in run if slot in drops] if drops else ())
+            self._drop([slot for slot in slots if slot in drops] if drops else ())
             if fresh:
-                complete[run.start : run.stop] = b"\1" * len(run)
+                mark(complete, slots, 1)
             elif not standing.survives(gap, same_change):
-                self.slots_reset += complete.count(1, run.start, run.stop)
-                complete[run.start : run.stop] = none
+                self.slots_reset += count(complete, slots, 1)
+                mark(complete, slots, 0)
             elif raised and standing.is_owner:
-                position = slot_map.owners[run.start].index(self._id)
+                position = slot_map.owners[slots[0]].index(self._id)
                 if raised[position : position + 1] == [True]:
                     # Some keys of the slots get a copy here for the first time.
-                    complete[run.start : run.stop] = none
+                    mark(complete, slots, 0)
         self._owned, self._held = bytes(owned), bytes(held)
         self.refill(same_change, now)
         if self._drops and self._drop_timer is None:

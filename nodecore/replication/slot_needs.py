@@ -15,12 +15,13 @@ Sources: design of joint epochs after RAMBO and Cassandra's CEP-21 progress barr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from nodecore.ids import NodeId
+from nodecore.placement.alike import count
 from nodecore.placement.ring import Owners
-from nodecore.placement.slot_map import SlotMap, runs
+from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Topology
 
 
@@ -54,26 +55,22 @@ def wants(
     cache: dict[tuple[Owners, Owners, int], Need | None] = {}
     following = slot_map.owners_next or slot_map.owners
     found: dict[int, Need] = {}
-    for run in runs(slot_map):
-        first = run.start
-        for part in _cut(run, complete):
-            key = slot_map.owners[first], following[first], complete[part.start]
+    for slots in slot_map.groups:
+        first = slots[0]
+        held = count(complete, slots, 1)
+        for state in (0, 1):
+            # Mostly all slots of a group are complete, or none is.
+            number = held if state else len(slots) - held
+            if not number:
+                continue
+            key = slot_map.owners[first], following[first], state
             if key not in cache:
                 cache[key] = _judge(node, topology.keyspaces, *key)
             need = cache[key]
             if need is not None:
+                part = slots if number == len(slots) else [s for s in slots if complete[s] == state]
                 found |= dict.fromkeys(part, need)
-    return found
-
-
-def _cut(run: range, complete: bytearray) -> Iterator[range]:
-    """The parts of a run whose slots are all complete, or all incomplete."""
-    start = run.start
-    while start < run.stop:
-        after = complete.find(1 - complete[start], start, run.stop)
-        stop = run.stop if after < 0 else after
-        yield range(start, stop)
-        start = stop
+    return dict(sorted(found.items()))
 
 
 def _judge(

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from nodecore.ids import SLOTS_COUNT, NodeId
+from nodecore.placement.alike import Slots
 from nodecore.placement.ring import Owners, OwnerTable
-from nodecore.placement.slot_map import SlotMap, runs
+from nodecore.placement.slot_map import SlotMap, alike
 
 GAP_MAX: Final = 2
 
@@ -46,8 +47,8 @@ class Standing(NamedTuple):
 
 def standings(
     node: NodeId, before: SlotMap | None, now: SlotMap
-) -> Iterator[tuple[range, Standing]]:
-    """The standing towards every slot: runs of slots in order."""
+) -> Iterator[tuple[Slots, Standing]]:
+    """The standing towards every slot, group by group."""
     cache: dict[tuple[Owners, Owners, Owners, Owners], Standing] = {}
     nobody: OwnerTable = ((),) * SLOTS_COUNT
     tables = (
@@ -56,8 +57,8 @@ def standings(
         now.owners,
         now.owners_next or nobody,
     )
-    for run in runs(before, now):
-        was, was_next, owners, following = (table[run.start] for table in tables)
+    for slots in alike(before, now):
+        was, was_next, owners, following = (table[slots[0]] for table in tables)
         key = was, was_next, owners, following
         found = cache.get(key)
         if found is None:
@@ -68,4 +69,4 @@ def standings(
                 is_owner,
                 not is_owner and node in following,
             )
-        yield run, found
+        yield slots, found

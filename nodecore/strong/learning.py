@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, final
 
 from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, NodeId, Now
+from nodecore.placement.alike import Slots, count, exchange, mark
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.replication.filling import to_bitmap
@@ -40,7 +41,6 @@ COOLDOWN_S: Final = 0.5
 GAP_MAX: Final = 2
 """To stop being an owner and become one again takes at least three epochs."""
 _ID_MAX: Final = 2**31
-_TAKEN_UP: Final = bytes(COMPLETE if state == LEARNED else state for state in range(256))
 
 
 class LearningPorts(NamedTuple):
@@ -66,8 +66,8 @@ class Learning:
         self._ports = ports
         self.states = bytearray(SLOTS_COUNT)
         """LACKING, COMPLETE or LEARNED."""
-        self._duties: list[tuple[range, Duty]] = []
-        self._joining = bytes(SLOTS_COUNT)
+        self._duties: list[tuple[Slots, Duty]] = []
+        self._joining = bytearray(SLOTS_COUNT)
         """1 where this node is only an owner to be."""
         self._tasks: dict[int, Lesson] = {}
         self._stuck: dict[int, dict[bytes, None]] = {}
@@ -144,7 +144,9 @@ class Learning:
         copies = copies_of(before, topology)
         self._duties = list(duties(self._ports.node, copies, before_map, slot_map))
         self._take_up(gap, now, trusted=trusted, same_change=same_change, reborn=reborn)
-        self._joining = b"".join(bytes((duty.joins,)) * len(run) for run, duty in self._duties)
+        self._joining = bytearray(SLOTS_COUNT)
+        for slots, duty in self._duties:
+            mark(self._joining, slots, int(duty.joins))
         # What has been streamed for this change still counts; a change's copies are made once.
         self._make_tasks(same_change, now)
 
@@ -152,15 +154,15 @@ class Learning:
         kept = self._tasks if keep else {}
         tasks: dict[int, Lesson] = {}
         self._moves = alone = 0
-        for run, duty in () if self.founding else self._duties:
+        for slots, duty in () if self.founding else self._duties:
             if duty.is_stranger:
                 continue
-            lessons = self._lessons(run, duty, kept if keep else None)
+            lessons = self._lessons(slots, duty, kept if keep else None)
             tasks |= lessons
             self._moves += len(lessons) if duty.moves else 0
             if duty.owns:
                 alone += sum(not lesson.needs for lesson in lessons.values())
-        self._tasks = tasks
+        self._tasks = tasks = dict(sorted(tasks.items()))
         for memory in (self._stuck, self._spoiled):
             for slot in [slot for slot in memory if kept.get(slot) is not tasks.get(slot, self)]:
                 del memory[slot]
@@ -177,17 +179,17 @@ class Learning:
         self._ports.on_change(now)
 
     def _lessons(
-        self, run: range, duty: Duty, kept: Mapping[int, Lesson] | None
+        self, slots: Slots, duty: Duty, kept: Mapping[int, Lesson] | None
     ) -> dict[int, Lesson]:
-        """What is to be learned in a run of slots; ``kept``: what was, if that still counts."""
-        lacking = self.states.count(LACKING, run.start, run.stop)
+        """What is to be learned in a group of slots; ``kept``: what was, if that still counts."""
+        lacking = count(self.states, slots, LACKING)
         if not lacking and not duty.shrinks:
             return {}
         first = {lacks: Lesson.first(duty, lacks) for lacks in (True, False)}
-        if kept is None and (duty.shrinks or lacking == len(run)) and lacking in (0, len(run)):
-            return dict.fromkeys(run, first[lacking > 0])
+        if kept is None and (duty.shrinks or lacking == len(slots)) and lacking in (0, len(slots)):
+            return dict.fromkeys(slots, first[lacking > 0])
         found: dict[int, Lesson] = {}
-        for slot in run:
+        for slot in slots:
             lacks = self.states[slot] == LACKING
             lesson = None if kept is None else kept.get(slot)
             if lacks or (duty.shrinks and (kept is None or lesson is not None)):
@@ -200,31 +202,30 @@ class Learning:
     ) -> None:
         """What a document means for every slot; ``reborn``: what survivors hold is all there is."""
         states, drops = self.states, bytearray(SLOTS_COUNT)
-        for run, duty in self._duties:
+        for slots, duty in self._duties:
             dropped = duty.is_stranger
             if duty.is_stranger:
-                states[run.start : run.stop] = bytes(len(run))
+                mark(states, slots, LACKING)
             elif trusted:
                 continue
             elif duty.survives(same_change) and gap <= GAP_MAX:
                 if duty.is_first:
-                    states[run.start : run.stop] = bytes((COMPLETE,)) * len(run)
+                    mark(states, slots, COMPLETE)
                 elif gap > 0 and not duty.joins:
-                    part = states[run.start : run.stop]
-                    states[run.start : run.stop] = part.translate(_TAKEN_UP)
+                    exchange(states, slots, LEARNED, COMPLETE)
             else:
-                states[run.start : run.stop] = bytes(len(run))
+                mark(states, slots, LACKING)
                 dropped = duty.was_stranger or (gap > GAP_MAX and not reborn)
             if dropped:
-                drops[run.start : run.stop] = b"\1" * len(run)
+                mark(drops, slots, 1)
         self._ports.drop_slots(bytes(drops), now)
 
     def found(self, now: Now) -> None:
         """This node founds the cluster together with the others: there is nothing to be learned."""
         self.founding = False
-        for run, duty in self._duties:
+        for slots, duty in self._duties:
             if duty.owns:
-                self.states[run.start : run.stop] = bytes((COMPLETE,)) * len(run)
+                mark(self.states, slots, COMPLETE)
         self._make_tasks(False, now)
 
     def begin(self, now: Now) -> None:
@@ -377,14 +378,14 @@ class Learning:
         promised = any(k.mode == "strong" and k.durability != "memory" for k in topology.keyspaces)
         if promised and topology.generation == self._generation:
             return
-        count = 0
+        taken = 0
         all_heard = {task: task.all_heard for task in dict.fromkeys(self._tasks.values())}
         for slot, task in self._tasks.items() if any(all_heard.values()) else ():
             if all_heard[task]:
                 self._tasks[slot] = task.content()
-                count += 1
-        if count:
-            self._tell_losses(count)
+                taken += 1
+        if taken:
+            self._tell_losses(taken)
             self._finish_settled(list(self._tasks), now)
 
     def _tell_losses(self, count: int) -> None:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from nodecore.ids import SLOTS_COUNT, NodeId
+from nodecore.placement.alike import Slots
 from nodecore.placement.ring import Owners, OwnerTable
-from nodecore.placement.slot_map import SlotMap, runs
+from nodecore.placement.slot_map import SlotMap, alike
 from nodecore.placement.topology import Keyspace, Topology
 
 Needs = tuple[tuple[Owners, int], ...]
@@ -84,8 +85,8 @@ def _copies_before(before: Topology, pattern: str) -> int | None:
 
 def duties(
     node: NodeId, copies: tuple[Copies, ...], before: SlotMap | None, now: SlotMap
-) -> Iterator[tuple[range, Duty]]:
-    """The duty towards every slot: runs of slots in order."""
+) -> Iterator[tuple[Slots, Duty]]:
+    """The duty towards every slot, group by group."""
     cache: dict[tuple[Owners, Owners, Owners, Owners], Duty] = {}
     nobody: OwnerTable = ((),) * SLOTS_COUNT
     tables = (
@@ -95,13 +96,13 @@ def duties(
         now.owners_next or nobody,
     )
     joint = now.owners_next is not None
-    for run in runs(before, now):
-        was, was_next, owners, following = (table[run.start] for table in tables)
+    for slots in alike(before, now):
+        was, was_next, owners, following = (table[slots[0]] for table in tables)
         key = was, was_next, owners, following
         found = cache.get(key)
         if found is None:
             found = cache[key] = _judge(node, copies, joint, *key)
-        yield run, found
+        yield slots, found
 
 
 def _judge(

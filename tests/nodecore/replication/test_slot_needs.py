@@ -92,12 +92,12 @@ def test_nobody_copies_in_a_stable_document() -> None:
 
 
 def by_slot(node: NodeId, before: SlotMap, now: SlotMap) -> list[Standing]:
-    found: list[Standing] = []
-    for run, standing in standings(node, before, now):
-        assert run.start == len(found), "runs leave out no slot"
-        found += [standing] * len(run)
+    found: dict[int, Standing] = {}
+    for slots, standing in standings(node, before, now):
+        assert not any(slot in found for slot in slots)
+        found |= dict.fromkeys(slots, standing)
     assert len(found) == SLOTS
-    return found
+    return [found[slot] for slot in range(SLOTS)]
 
 
 def test_owners_stay_owners_and_newcomers_are_staged() -> None:
