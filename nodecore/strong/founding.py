@@ -4,7 +4,8 @@ The first members of a cluster are given the same list, so one that comes back o
 like one that starts for the first time. Before a founder votes on strong keys it hears from all other
 founders that they have not voted either. Whoever has voted says so; then the founder has been here
 before, and learns like any node that has lost its state. A founder begins to vote only after each of
-the others has heard from it, so nobody is taken for forgetful for being slow.
+the others has answered it, and so has heard that it was new, so nobody is taken for forgetful for being
+slow: whoever was heard to be new may have begun to vote by the time it answers.
 """
 
 from __future__ import annotations
@@ -38,28 +39,36 @@ class Founding:
         self._node = node
         self._send = send
         self._on_decided = on_decided
-        self._waiting: dict[NodeId, None] = {}
+        self._unheard: dict[NodeId, None] = {}
+        """Founders that have not said yet that they are new."""
+        self._unanswered: dict[NodeId, None] = {}
+        """Founders that may not have heard that this one is new."""
         self._epoch = Epoch(0)
         self.undecided = False
 
     def begin(self, topology: Topology, now: Now) -> None:
         """This node has made the first document."""
         self.undecided = True
-        self._waiting = {m.node_id: None for m in topology.members if m.node_id != self._node}
+        self._unheard = {m.node_id: None for m in topology.members if m.node_id != self._node}
+        self._unanswered = dict(self._unheard)
         self.on_topology(topology, now)
 
     def on_topology(self, topology: Topology, now: Now) -> None:
         """A newer document: who is no member any more is not waited for."""
         self._epoch = topology.epoch
         members = {member.node_id: None for member in topology.members}
-        self._waiting = {node: None for node in self._waiting if node in members}
+        self._unheard = {node: None for node in self._unheard if node in members}
+        self._unanswered = {node: None for node in self._unanswered if node in members}
         self._decide(now)
         self.ask()
 
     def ask(self) -> None:
-        """Ask everybody who has not been heard of."""
+        """Ask everybody who has not answered."""
         if self.undecided:
-            for node in tuple(self._waiting):
+            for node in (
+                *self._unanswered,
+                *(n for n in self._unheard if n not in self._unanswered),
+            ):
                 self._tell(node, asks=True)
 
     def on_step(self, peer: NodeId, fields: Mapping[str, object], now: Now) -> None:
@@ -69,15 +78,18 @@ class Founding:
             self._tell(peer, asks=False)
         if not self.undecided:
             return
-        if fresh:
-            self._waiting.pop(peer, None)
-            self._decide(now)
-        elif not asks:
+        if not fresh and peer in self._unheard and not asks:
             self.undecided = False
             self._on_decided(False, now)
+            return
+        if fresh:
+            self._unheard.pop(peer, None)
+        if not asks:
+            self._unanswered.pop(peer, None)
+        self._decide(now)
 
     def _decide(self, now: Now) -> None:
-        if self.undecided and not self._waiting:
+        if self.undecided and not self._unheard and not self._unanswered:
             self.undecided = False
             self._on_decided(True, now)
 

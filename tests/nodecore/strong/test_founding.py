@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from nodecore.config import Addresses
 from nodecore.ids import NodeId
 from nodecore.placement.proposals import bootstrap
@@ -87,3 +89,44 @@ def test_a_founder_alone_has_nobody_to_ask() -> None:
     alone.begin(bootstrap("c", [DOCUMENT.members[0]]), NOW)
     assert decided == [True]
     assert not alone.undecided
+
+
+class BadNetwork:
+    """All founders; messages are lost and overtake each other."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = Random(seed)
+        self.flying: list[tuple[str, str, dict[str, object]]] = []
+        self.decided: dict[str, bool] = {}
+        self.nodes = {name: self.founder(name) for name in NAMES}
+        for founder in self.nodes.values():
+            founder.begin(DOCUMENT, NOW)
+
+    def founder(self, name: str) -> Founding:
+        def send(peer: NodeId, _lane: Lane, _stream: int, message: Message) -> None:
+            assert isinstance(message, ChangeStep)
+            assert isinstance(message.fields, dict)
+            self.flying.append((name, str(peer), message.fields))
+
+        def decide(is_new: bool, _now: object) -> None:
+            self.decided[name] = is_new
+
+        return Founding(NodeId(name), send, decide)
+
+    def step(self) -> None:
+        if not self.flying or self.rng.random() < 0.05:
+            for founder in self.nodes.values():
+                founder.ask()
+        if self.flying:
+            sender, target, fields = self.flying.pop(self.rng.randrange(len(self.flying)))
+            if self.rng.random() > 0.2:
+                self.nodes[target].on_step(NodeId(sender), fields, NOW)
+
+
+def test_nobody_is_taken_for_forgetful_on_a_bad_network() -> None:
+    """Who is late to hear is not who has forgotten."""
+    for seed in range(200):
+        network = BadNetwork(seed)
+        for _step in range(400):
+            network.step()
+        assert network.decided == dict.fromkeys(NAMES, True), seed
