@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import Final
 
 CHECK_S_MAX: Final = 120.0
-"""A child that takes longer is lost in a loop of damaged pages."""
+"""A child that takes longer over a small file is lost in a loop of damaged pages."""
+SLOWEST_BYTES_PER_S: Final = 10 << 20
+"""A disk that gives its pages more slowly than that is of no use."""
 _POLL_S: Final = 0.002
 
 

@@ -244,6 +244,20 @@ def test_a_damaged_file_never_fails_or_kills_who_writes(tmp_path: Path) -> None:
     assert overwrites.done() == 25
 
 
+def test_whoever_dies_of_looking_at_a_clean_file_finds_an_unclean_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    NodeDisk(str(tmp_path), MIB).close()
+
+    def die(_self: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(disk_store.Environment, "_is_sound", die)
+    with pytest.raises(KeyboardInterrupt):
+        NodeDisk(str(tmp_path), MIB)
+    assert (tmp_path / "records" / "process" / "life").read_text().startswith("open ")
+
+
 def test_unflushed_records_are_set_aside_when_the_machine_went_down(tmp_path: Path) -> None:
     _die(tmp_path)
     (tmp_path / "records" / "process" / "life").write_text("open another-boot")
