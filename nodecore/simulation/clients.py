@@ -247,6 +247,7 @@ class RecordingClient:
         self, operation: Operation, reply: RespValue | LostConnection, on_end: Callable[[], None]
     ) -> None:
         operation.conditions_end = self.client.conditions()
+        operation.answered_s = self._cluster.world.now_s
         if isinstance(reply, LostConnection):
             operation.text = str(reply)
         elif isinstance(reply, RespError):

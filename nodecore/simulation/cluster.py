@@ -35,6 +35,8 @@ class ClusterOptions:
     clock_skew_ms_max: float = 20.0
     settings: Mapping[str, object] = field(default_factory=dict)
     """Fields of every node's ``NodeConfig``."""
+    rivals: bool = False
+    """See ``SimProcess.rivals``."""
 
 
 def addresses_of(number: int) -> Addresses:
@@ -71,7 +73,6 @@ class SimCluster:
             config,
             bind=addresses,
             advertise=addresses,
-            table="reference",
             vnodes=32,
             **{"down_grace_s": 15.0, **self.options.settings},  # type: ignore[arg-type]
         )
@@ -83,6 +84,7 @@ class SimCluster:
         )
         disk = SimDisk(self.world.rng(f"disk:{config.node_id}"))
         process = SimProcess(self.world, self.network, config, clock, disk)
+        process.rivals = self.options.rivals
         process.on_ending = lambda ending: self.on_ending(ending)
         process.may_die = lambda doomed: self.may_die(doomed)
         self.processes[process.node_id] = process

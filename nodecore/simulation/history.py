@@ -57,6 +57,8 @@ class Operation:
     conditions_begin: tuple[int, int] = (0, 0)
     conditions_end: tuple[int, int] = (0, 0)
     """What the node's choice of owners depended on then, see ``SimConnection.conditions``."""
+    answered_s: float = FOREVER
+    """When anything was answered, be it that the outcome is unknown, or the client gave up."""
 
 
 class History:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, final
 
 from nodecore.ids import NodeId
@@ -18,6 +19,7 @@ from nodecore.simulation.disk import DamagedRecord
 from nodecore.simulation.history import FOREVER
 from nodecore.simulation.process import SimProcess
 from nodecore.simulation.swarm_options import MEMBERS_MAX, SwarmOptions
+from nodecore.simulation.witnesses import Powers, Stalker
 
 _AGE_MS: Final = 601_000.0
 """Longer than tombstones are kept."""
@@ -67,6 +69,15 @@ class Nemesis:
         self.flushes: list[FlushAttempt] = []
         self.down_for_good: dict[NodeId, None] = {}
         """Dead, or stopped, until :meth:`mend`."""
+        powers = Powers(
+            lambda: self._active,
+            self.may_lose_memory,
+            self.may_die,
+            self._isolate,
+            self._start,
+            reached,
+        )
+        stalker = Stalker(cluster, powers, self._rng)
         self._acts: dict[str, Callable[[], None]] = {
             "cut-one-way": self._cut_one_way,
             "cut-two-ways": self._cut_two_ways,
@@ -75,6 +86,9 @@ class Nemesis:
             "crash": self._crash,
             "crash-wiped": self._crash_wiped,
             "crash-torn": self._crash_torn,
+            "wipe-witness": stalker.wipe_witness,
+            "kill-promiser": stalker.kill_promiser,
+            "split-change": stalker.split_change,
             "jump": self._jump,
             "join": self._join,
             "leave": self._leave,
@@ -158,8 +172,8 @@ class Nemesis:
             if not process.running and process.lives == life and not has_left(process):
                 self._start(process)
 
-        longest_s = 0.8 if self._options.strong_alone else 3.0
-        self._world.after(self._rng.uniform(0.05, longest_s), again)
+        longest_s = self._options.restart_s_max
+        self._world.after(self._rng.uniform(min(0.05, 0.2 * longest_s), longest_s), again)
 
     # -- who ---------------------------------------------------------------------------------
 
@@ -179,7 +193,8 @@ class Nemesis:
             node = process.node
             if node.topology_changes.filling.left or not node.ready() or node.chain.abstaining:
                 return False
-            if not node.strong.settled:
+            if not node.strong.settled or any(node.coordinator.hints.targets):
+                # What somebody has missed is still to be delivered to it.
                 return False
         return victim.running
 
@@ -209,6 +224,12 @@ class Nemesis:
         if not (NodeId(one) in self.down_for_good or NodeId(other) in self.down_for_good):
             self._cluster.network.heal(NodeId(one), NodeId(other))
 
+    def _heal_pairs(self, left: list[str], right: list[str]) -> None:
+        for one in left:
+            for other in right:
+                self._heal_pair(one, other)
+                self._heal_pair(other, one)
+
     def _cut_two_ways(self) -> None:
         names = self._cluster.names()
         if len(names) < 2:
@@ -218,13 +239,7 @@ class Nemesis:
         right = [name for name in names if name not in left]
         self._cluster.cut(left, right, abrupt=self._rng.random() < 0.3)
 
-        def heal() -> None:
-            for one in left:
-                for other in right:
-                    self._heal_pair(one, other)
-                    self._heal_pair(other, one)
-
-        self._for_a_while(0.3, 4.0, heal)
+        self._for_a_while(0.3, 4.0, lambda: self._heal_pairs(left, right))
 
     def _swizzle(self) -> None:
         """Cut some nodes off one after another, and heal them in another order."""
@@ -234,13 +249,7 @@ class Nemesis:
         for name in chosen:
             self._for_a_while(0.0, 1.0, lambda name=name: self._cluster.cut([name], others[name]))  # type: ignore[misc]
         for name in self._rng.sample(chosen, len(chosen)):
-
-            def heal(name: str = name) -> None:
-                for other in others[name]:
-                    self._heal_pair(name, other)
-                    self._heal_pair(other, name)
-
-            self._for_a_while(1.0, 4.0, heal)
+            self._for_a_while(1.0, 4.0, partial(self._heal_pairs, [name], others[name]))
 
     def _pause(self) -> None:
         victim = self._victim()
@@ -269,6 +278,11 @@ class Nemesis:
         if victim is not None:
             victim.disk.wipe()
             self._reached("wiped")
+
+    def _isolate(self, name: str) -> None:
+        others = [other for other in map(str, self._cluster.processes) if other != name]
+        self._cluster.cut([name], others)
+        self._for_a_while(2.0, 4.0, lambda: self._heal_pairs([name], others))
 
     def _crash_torn(self) -> None:
         victim = self._kill()
@@ -355,10 +369,13 @@ class Nemesis:
     def _age(self) -> None:
         """All clocks are set forward together, past the life of tombstones.
 
-        Only while all nodes reach each other: nothing is promised of longer absences.
+        Only while all nodes reach each other and nothing is under way: nothing is promised of longer
+        absences, and no message travels for ten minutes.
         """
-        victim = self._victim()
-        if victim is None or not self.may_lose_memory(victim) or self._cluster.network.cuts:
+        victim, network = self._victim(), self._cluster.network
+        if victim is None or not self.may_lose_memory(victim) or network.cuts:
+            return
+        if network.busy_until_s > self._world.now_s:
             return
         self._reached("aged")
         self._cluster.set_clocks_ahead(_AGE_MS)

@@ -159,8 +159,10 @@ class SimLink:
             # In order: nothing overtakes what was sent before on the same link.
             direction.free_at_s = at_s = max(at_s, direction.free_at_s)
         sites, life = network.sites, self._life
-        if self.lane is Lane.DATA and sites.fires(STALLED_LINK):
-            direction.free_at_s = at_s = at_s + sites.uniform(0.3, 3.0)
+        if self.lane is Lane.DATA:
+            if sites.fires(STALLED_LINK):
+                direction.free_at_s = at_s = at_s + sites.uniform(0.3, 3.0)
+            network.busy_until_s = max(network.busy_until_s, at_s)
         for _copy in range(2 if fate == "doubled" else 1):
             network.world.at(at_s, lambda: self._arrive(life, stream, payload, forth))
         if self.lane is Lane.CONTROL and sites.fires(LATE_DUPLICATE):
@@ -254,6 +256,8 @@ class Network:
         """(callee, caller, lane) -> the link that brings its requests."""
         self.flights = 0
         """Messages carried."""
+        self.busy_until_s = 0.0
+        """When the last message that is under way on a data link arrives."""
         self.lost = 0
         self.ballots_refused = 0
         """Votes that a higher ballot had forestalled."""

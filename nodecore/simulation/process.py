@@ -64,6 +64,8 @@ class SimProcess:
         """How the last life ended, when it ended itself."""
         self.events: list[tuple[float, Emit]] = []
         """What the node said, with the world's time."""
+        self.rivals = False
+        """Its node runs changes of strong keys itself, whoever the first owner is."""
         self.conditions = 0
         """Counts changes of topology, suspicion, links and breakers, as this node sees them."""
         self.on_ending: Callable[[SimProcess], None] = lambda _process: None
@@ -101,19 +103,17 @@ class SimProcess:
         persisted[LOST_RECORD] = self.disk.take_lost()
         self.lives += 1
         rng = self._world.rng(f"node:{self.node_id}:{self.lives}")
-        table = make_table(self.config.table)
-        policy = make_policy(self.config.eviction, self.config.maxmemory_bytes)
-        store_rng = self._world.rng(f"store:{self.node_id}:{self.lives}")
         config = self.config
         store = make_store(
-            table,
-            policy,
+            make_table(config.table),
+            make_policy(config.eviction, config.maxmemory_bytes),
             config.maxmemory_bytes,
-            store_rng,
+            self._world.rng(f"store:{self.node_id}:{self.lives}"),
             config.data_dir,
             config.disk_bytes_max,
         )
         node = Node(self.config, store, rng, self.clock.now(), persisted, self.disk)
+        node.strong.requests.prefers_first = not self.rivals
         self._node = node
         self._door = RespDoor(node, resp_cluster=self.config.resp_cluster)
         self.running, self.paused, self.stopped = True, False, None
@@ -317,8 +317,13 @@ class SimConnection:
 
     @property
     def conditions(self) -> tuple[int, int]:
-        """What the node's choice of owners depends on: its life, and changes seen in it."""
-        return self._process.lives, self._process.conditions
+        """What the node's choice of owners depends on: its life, and changes seen in it. One whose clock
+        is wrong leaves the choice to others: its conditions are never the same twice.
+        """
+        process = self._process
+        if process.running and not process.node.clock.may_coordinate(process.clock.now()):
+            return process.lives, -1 - self._world.events
+        return process.lives, process.conditions
 
     def send(self, data: bytes) -> None:
         """From the client."""

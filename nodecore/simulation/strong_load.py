@@ -136,6 +136,7 @@ class StrongLoad:
 
 def note_reply(operation: Operation, reply: RespValue | LostConnection, now_s: float) -> None:
     """Take what a strong operation was answered into its record."""
+    operation.answered_s = now_s
     if isinstance(reply, LostConnection):
         operation.text = str(reply)
         return

@@ -16,7 +16,7 @@ from typing import Final
 
 from nodecore.simulation.cluster import ClusterOptions
 from nodecore.simulation.network import NetworkOptions
-from nodecore.simulation.sites import SITES
+from nodecore.simulation.sites import CRASH_AMONG_EFFECTS, SITES
 from nodecore.simulation.workload import WorkloadOptions
 from nodecore.simulation.world import World
 
@@ -28,6 +28,7 @@ RATES: Final[dict[str, tuple[float, float]]] = {
     "crash": (0.1, 0.4),
     "crash-wiped": (0.1, 0.3),
     "crash-torn": (0.1, 0.3),
+    "wipe-witness": (0.3, 0.8),
     "jump": (0.1, 0.3),
     "join": (0.2, 0.6),
     "leave": (0.2, 0.6),
@@ -68,10 +69,19 @@ class SwarmOptions:
     strong_alone: bool
     """Whether the phase of faults works on strong keys only: then any number of processes may be
     killed at once, because strong keys are on disk."""
+    rivals: bool
+    """Whether every node runs the changes that it is asked for, so that proposers meet."""
+    strong_registers: int
+    """How many of them; seldom used ones show what an owner has missed."""
     rates: Mapping[str, float]
     """Of the faults that this seed enables, in events each second."""
     sites: Mapping[str, float]
     """Probabilities of the sites that this seed enables."""
+    delay_s_mean: float
+    """Of a message: across a room, or across a country. What is under way at the same time as what
+    depends on it."""
+    restart_s_max: float
+    """How long a process that was killed stays away at most, unless it is meant to."""
     control_loss: float
     control_duplication: float
     control_reordering: float
@@ -80,6 +90,8 @@ class SwarmOptions:
     down_grace_s: float
     safety_s: float
     liveness_s: float
+    table: str = "auto"
+    """Makes no difference to any run; see ``make_table``."""
 
     @property
     def binding_level(self) -> bytes:
@@ -99,6 +111,7 @@ class SwarmOptions:
     def cluster(self) -> ClusterOptions:
         """The cluster of this seed."""
         network = NetworkOptions(
+            delay_s_mean=self.delay_s_mean,
             cut_noticed_s_min=1.0,
             cut_noticed_s_max=6.0,
             control_loss=self.control_loss,
@@ -111,8 +124,11 @@ class SwarmOptions:
             "read_quorum": self.read_quorum,
             "placement": self.placement,
             "down_grace_s": self.down_grace_s,
+            "table": self.table,
         }
-        return ClusterOptions(self.members, network, self.drift, self.skew_ms, settings)
+        return ClusterOptions(
+            self.members, network, self.drift, self.skew_ms, settings, rivals=self.rivals
+        )
 
     def workload(self) -> WorkloadOptions:
         """The load of this seed: two of three clients ask for copies that bind."""
@@ -156,8 +172,21 @@ def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
     # A flush empties strong keys as well; no register is a model of that.
     works_on_strong = strong and "flush" not in rates and rng("strong").random() < 0.7
     strong_alone = works_on_strong and rng("alone").random() < 0.5
+    changes = [name for name in ("join", "leave") if name in rates]
+    if works_on_strong and changes and rng("split").random() < 0.5:
+        rates["split-change"] = rng("split-rate").uniform(0.5, 1.0)
+    sites = {
+        name: probability * rng(f"site:{name}").uniform(0.5, 2.0)
+        for name, probability in SITES.items()
+        if rng(f"enable:{name}").random() < 0.3
+    }
     if strong_alone:
+        # What an acceptor forgets does harm only to rounds that are under way when it dies.
         rates["crash"] = rng("crash").uniform(0.5, 3.0)
+        rates["slow"] = rng("slow").uniform(0.5, 2.0)
+        if rng("promises").random() < 0.5:
+            rates["kill-promiser"] = rng("promiser").uniform(1.0, 3.0)
+        sites[CRASH_AMONG_EFFECTS] = rng("among").uniform(0.001, 0.004)
     return SwarmOptions(
         members=rng("members").choice((3, 3, 4, 4, 5)),
         replicas=replicas,
@@ -172,12 +201,12 @@ def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
         filler_bytes=rng("filler").choice((1, 40, 40, 500, 5000)),
         strong=works_on_strong,
         strong_alone=strong_alone,
+        rivals=works_on_strong and rng("rivals").random() < 0.5,
+        strong_registers=rng("registers").choice((2, 6)),
         rates=rates,
-        sites={
-            name: probability * rng(f"site:{name}").uniform(0.5, 2.0)
-            for name, probability in SITES.items()
-            if rng(f"enable:{name}").random() < 0.3
-        },
+        sites=sites,
+        delay_s_mean=rng("delay").choice((0.0005, 0.02 if strong_alone else 0.0005, 0.02)),
+        restart_s_max=rng("restart").choice((0.02, 0.8)) if strong_alone else 3.0,
         control_loss=control.choice((0.0, 0.0, control.uniform(0.0, 0.05))),
         control_duplication=control.choice((0.0, 0.0, 0.05)),
         control_reordering=control.choice((0.0, 0.0, 0.1)),

@@ -95,6 +95,7 @@ class Workload:
         self._sequences = dict.fromkeys(self.keys, 0)
         self._rng = cluster.world.rng(f"workload:{prefix.decode()}")
         self._zipf = Zipf(self.options.keys, self.options.zipf, self._rng)
+        self._resting: dict[bytes, None] = {}
         self._running = False
         self._flying = 0
         self.clients: list[RecordingClient] = []
@@ -120,6 +121,14 @@ class Workload:
     def pause(self) -> None:
         """No new operations."""
         self._running = False
+
+    def rest(self) -> None:
+        """From now on leave half of the keys alone.
+
+        What some owner has missed of them nobody writes anew: the cluster must make up for it.
+        """
+        chosen = self._rng.sample(self.keys, len(self.keys) // 2)
+        self._resting = dict.fromkeys(chosen)
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """No new operations; wait for those under way."""
@@ -150,18 +159,22 @@ class Workload:
     def _work(self, number: int) -> None:
         if not self._running:
             return
-        client = self.clients[number]
         rank = self._zipf.draw()
-        if number < len(self.keys) and self._rng.random() < self.options.writes:
+        writes = number < len(self.keys) and self._rng.random() < self.options.writes
+        if writes:
             # The nearest key that this client alone writes.
             rank -= rank % len(self.clients)
             rank = min(rank + number, len(self.keys) - 1)
             rank -= (rank - number) % len(self.clients)
-            deleting = self._rng.random() < self.options.deletes
-            self._write(client, self.keys[rank], deleting=deleting)
-        else:
-            self._flying += 1
-            client.read(self.keys[rank], self._landed)
+        deleting = writes and self._rng.random() < self.options.deletes
+        key = self.keys[rank]
+        if key not in self._resting:
+            client = self.clients[number]
+            if writes:
+                self._write(client, key, deleting=deleting)
+            else:
+                self._flying += 1
+                client.read(key, self._landed)
         self._pause(number)
 
     def _write(self, client: RecordingClient, key: bytes, *, deleting: bool) -> None:

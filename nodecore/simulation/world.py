@@ -24,6 +24,9 @@ from typing import Final, TypeAlias, final
 
 Action: TypeAlias = Callable[[], None]
 
+_MOMENT: Final = struct.Struct(">dI").pack
+_LENGTH: Final = struct.Struct(">I").pack
+
 EVENTS_MAX: Final = 50_000_000
 """A run that needs more is looping."""
 
@@ -93,13 +96,11 @@ class World:
 
     def note(self, kind: str, *parts: str | float | bytes) -> None:
         """Take a happening into the digest (and the trace)."""
-        update = self._digest.update
-        update(struct.pack(">dI", self.now_s, len(parts)))
-        update(kind.encode())
+        pieces = [_MOMENT(self.now_s, len(parts)), kind.encode()]
         for part in parts:
             encoded = part if isinstance(part, bytes) else repr(part).encode()
-            update(struct.pack(">I", len(encoded)))
-            update(encoded)
+            pieces += _LENGTH(len(encoded)), encoded
+        self._digest.update(b"".join(pieces))
         if self._trace is not None:
             line = self.tell(self.now_s, kind, parts)
             if line is not None:

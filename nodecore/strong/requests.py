@@ -111,6 +111,9 @@ class StrongRequests:
         self._votes = votes
         self._routing: Routing | None = None
         self._prefixes: tuple[bytes, ...] = ()
+        self.prefers_first = True
+        """Operations run at the key's first live owner. Else every node runs what it is asked: slower,
+        because of rivals, and not less safe; simulations do that to have rivals at all."""
         self.reads = 0
         self.writes = 0
         self.unknowns = 0
@@ -206,7 +209,7 @@ class StrongRequests:
 
     def _target(self, request: Request, key: bytes, slot: int) -> NodeId | None:
         """Where the operation should run; None: here."""
-        if type(request) is Read and self._votes(key, slot):
+        if not self.prefers_first or (type(request) is Read and self._votes(key, slot)):
             return None
         return self._first_live(key, slot, {})
 

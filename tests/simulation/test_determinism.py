@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nodecore.simulation.run import run_scenario
 from nodecore.simulation.scenarios import SCENARIOS
+from nodecore.simulation.swarm import run_swarm
+from nodecore.simulation.swarm_options import draw
+from nodecore.table import TableNotBuiltError, make_table
 
+TABLES = ("compiled", "reference")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -66,3 +71,15 @@ def test_a_seed_is_the_same_alone_and_after_others() -> None:
     again = run_scenario("leave", SCENARIOS["leave"], 11)
     assert first.digest == again.digest
     assert first.digest != other.digest
+
+
+@pytest.mark.slow
+def test_both_tables_give_the_same_run() -> None:
+    """The compiled table and its specification differ in nothing that a cluster can notice."""
+    try:
+        make_table("compiled")
+    except TableNotBuiltError as error:
+        pytest.skip(str(error))
+    for seed in (1, 16):
+        runs = [run_swarm(seed, options=replace(draw(seed), table=table)) for table in TABLES]
+        assert runs[0].digest == runs[1].digest

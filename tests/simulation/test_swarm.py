@@ -115,7 +115,6 @@ def test_a_story_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.swarm
 @pytest.mark.timeout(900)
 def test_the_seeds_of_ci_find_nothing_and_get_everywhere() -> None:
     summary = summarise(run_seeds(CI_SEEDS))
@@ -127,6 +126,14 @@ def test_the_seeds_of_ci_find_nothing_and_get_everywhere() -> None:
     assert ratio >= 0.85, shown
     assert isinstance(inconclusive, float)
     assert inconclusive < 0.01, shown
+
+
+@pytest.mark.slow
+@pytest.mark.swarm
+@pytest.mark.timeout(1800)
+def test_more_seeds_find_nothing() -> None:
+    summary = summarise(run_seeds(range(CI_SEEDS.stop, 3 * CI_SEEDS.stop)))
+    assert summary["violations"] == [], json.dumps(summary, indent=1)
 
 
 @pytest.mark.slow

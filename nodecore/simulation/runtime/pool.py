@@ -6,6 +6,7 @@ that dies (out of memory, killed) fails the whole run: a seed that was not judge
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -28,8 +29,14 @@ def run_seeds(seeds: Sequence[int], jobs: int = 0) -> Iterator[SeedResult]:
         yield from map(run_one, seeds)
         return
     # Fresh interpreters: nothing that an earlier import left behind can matter.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=collect_rarely) as pool:
         yield from pool.map(run_one, seeds)
+
+
+def collect_rarely() -> None:
+    """Look for garbage as seldom as nodes do: a run makes much that lives until its end."""
+    gc.set_threshold(50_000, 20, 100)
 
 
 def run_one(seed: int) -> SeedResult:
