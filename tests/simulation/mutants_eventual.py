@@ -30,7 +30,7 @@ def fallback_ack_counts(patch: Patch) -> None:
 
 def slots_complete_without_copies(patch: Patch) -> None:
     """New and restarted owners answer before they hold anything, and nothing is copied."""
-    patch.setattr(migration, "wants", lambda *_arguments: [])
+    patch.setattr(migration, "wants", lambda *_arguments: {})
     patch.setattr(migration.TopologyChanges, "is_complete", lambda _self, _slot: True)
 
 
