@@ -52,7 +52,6 @@ _EVENTS: Final = {
     "link-lost": "link.down",
     "slots-refilled": "slots.refilling",
     "join-delayed": "change.join-waits",
-    "change-delayed": "change.delayed",
     "removal-delayed": "change.removal-waits",
 }
 

@@ -83,6 +83,8 @@ class Stalker:
         self._wait(self._split_change, *_CHANGE_S)
 
     def _split_change(self) -> bool:
+        if not self._cluster.running:
+            return False
         topology = self._cluster.topology()
         change = topology.change
         if change is None:
