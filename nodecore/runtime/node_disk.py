@@ -20,7 +20,7 @@ from nodecore.disk_faults import UNDISTURBED, DiskVerdict
 from nodecore.effects import DiskWrite
 from nodecore.runtime.disk_store import ACCIDENTS, Environment, Row
 from nodecore.runtime.disk_writer import GONE, Writer
-from nodecore.runtime.resident import resident_file_bytes
+from nodecore.runtime.process import resident_file_bytes
 from nodecore.storage.disk import Area, DiskError
 
 MAP_SPARE_BYTES: Final = 256 << 20

@@ -42,6 +42,14 @@ def read_process() -> ProcessFigures:
     return ProcessFigures(os.getpid(), rss_bytes, cpu_s)
 
 
+def resident_file_bytes() -> int | None:
+    """Resident bytes that are pages of files, programs and libraries included; None: not told here."""
+    try:
+        return int(_STATM.read_bytes().split()[2]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def allow_connections() -> int:
     """Ask for the descriptors that full doors need, and say how many connections each may have.
 

@@ -22,7 +22,7 @@ from nodecore.runtime.boot import boot_id
 from nodecore.runtime.disk_check import survives
 from nodecore.runtime.disk_store import ForeignDiskError
 from nodecore.runtime.node_disk import MAPPED_BYTES_MAX, NodeDisk
-from nodecore.runtime.resident import resident_file_bytes
+from nodecore.runtime.process import resident_file_bytes
 from nodecore.storage.disk import Area, DiskError
 
 CACHE, STRONG = int(Area.CACHE), int(Area.STRONG)
@@ -144,8 +144,7 @@ def test_records_of_another_version_are_refused(
 WRITE_AND_DIE = """
 import os, signal, sys
 from nodecore.effects import DiskWrite
-from nodecore.runtime.node_disk import MAPPED_BYTES_MAX, NodeDisk
-from nodecore.runtime.resident import resident_file_bytes
+from nodecore.runtime.node_disk import NodeDisk
 
 disk = NodeDisk(sys.argv[1], int(sys.argv[2]))
 for number in range(200):
