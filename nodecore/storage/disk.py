@@ -228,12 +228,8 @@ class DiskWrites:
         Raises:
             DiskError: the medium could not be read.
         """
-        batches = (self._records, self._synced, self._spare)
-        return [
-            row
-            for row in self.store.walk(area, after, count)
-            if not any((area, row[0]) in batch for batch in batches)
-        ]
+        found = self.store.walk(area, after, count)
+        return [row for row in found if not self.waits(area, row[0])]
 
 
 def _rows(batch: _Batch) -> tuple[tuple[int, bytes, bytes | None], ...]:

@@ -40,26 +40,23 @@ def unseal(name: bytes, sealed: bytes) -> bytes:
     return packed
 
 
-def pack_state(state: AcceptorState) -> bytes:
-    """For the disk and for copies: a checksum, then plain data."""
+def pack_state(state: AcceptorState, name: bytes = b"") -> bytes:
+    """For the disk, under a name, and for copies, which travel beside their keys: sealed plain data."""
     record = record_of(state)
     plain = None if record is None else record.to_plain()
-    body = pack_plain([*state.promised, *state.accepted_ballot, plain])
-    return xxhash.xxh3_64_digest(body) + body
+    return seal(name, pack_plain([*state.promised, *state.accepted_ballot, plain]))
 
 
-def unpack_state(packed: bytes) -> AcceptorState:
+def unpack_state(sealed: bytes, name: bytes = b"") -> AcceptorState:
     """Parse what :func:`pack_state` gave.
 
     Raises:
         MalformedRecord: the checksum or the shape is wrong.
         TransportError: the bytes are no plain data.
     """
-    if xxhash.xxh3_64_digest(packed[8:]) != packed[:8]:
-        raise MalformedRecord("the checksum is wrong")
-    match unpack_plain(packed[8:]):
-        case [int(counter), str(name), int(accepted), str(accepted_name), plain]:
-            promised, ballot = Ballot(counter, name), Ballot(accepted, accepted_name)
+    match unpack_plain(unseal(name, sealed)):
+        case [int(counter), str(proposer), int(accepted), str(accepted_proposer), plain]:
+            promised, ballot = Ballot(counter, proposer), Ballot(accepted, accepted_proposer)
             if NO_BALLOT <= ballot <= promised and counter <= COUNTER_MAX:
                 record = None if ballot == NO_BALLOT else record_from_plain(plain)
                 return AcceptorState(promised, ballot, record)

@@ -121,7 +121,7 @@ class Registers:
             self._unflushed.setdefault(key, []).append(waiters)
             landed = partial(self._on_landed, key, waiters)
         name = _REGISTER + slot.to_bytes(2, "big") + key
-        sealed = seal(name, pack_state(state))
+        sealed = pack_state(state, name)
         self._disk.put(Area.STRONG, name, sealed, self.durability, landed, now)
 
     def when_durable(self, key: bytes, on_durable: OnDurable, now: Now) -> None:
@@ -310,14 +310,13 @@ class Registers:
     def _restore(self, name: bytes, sealed: bytes, now: Now) -> None:
         slot, key = int.from_bytes(name[1:3], "big"), name[3:]
         try:
-            packed = unseal(name, sealed)
             if name[:1] == _FLOOR:
-                counter = unpack_plain(packed)
+                counter = unpack_plain(unseal(name, sealed))
                 if not isinstance(counter, int) or not 0 <= counter <= COUNTER_MAX:
                     raise MalformedRecord("not a floor")
                 self.floors[slot] = max(counter, self.floor(slot))
             else:
-                self._place(key, slot, unpack_state(packed), now)
+                self._place(key, slot, unpack_state(sealed, name), now)
         except (MalformedRecord, TransportError):
             # The damage may be in the name itself: then either the number or the key tells the slot.
             self.damaged[slot % SLOTS_COUNT] = None
