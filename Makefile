@@ -16,8 +16,8 @@ FIRST_START := tests/e2e/test_fresh_clone.py
 WORLDS_LOG := $(VENV)/test-worlds.log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-chaos test-swarm test-worlds test-processes check format benchmark start-cluster stop-cluster \
-	first-look-demo consistent-hash-demo replication-demo clean distclean
+.PHONY: help setup run test test-unit test-chaos test-swarm test-worlds test-processes check format \
+	benchmark start-cluster stop-cluster first-look-demo consistent-hash-demo replication-demo clean distclean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
