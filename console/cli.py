@@ -287,8 +287,10 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         tell("interrupted")
         return ExitCode.INTERRUPTED
-    except (BrokenPipeError, SystemExit):
-        # The reader has seen enough, which typer and rich make an exit of their own; it is no failure.
+    except (BrokenPipeError, SystemExit) as error:
+        # Typer and rich make an exit of their own of a reader who has seen enough; that is no failure.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         # Nothing more may be written when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
