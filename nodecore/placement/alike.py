@@ -6,7 +6,8 @@ range. Where owners are assigned directly they alternate from slot to slot: grou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from itertools import compress, pairwise
 from operator import is_not
 from typing import Final, TypeAlias
@@ -32,10 +33,7 @@ def group(*tables: Sequence[object] | None) -> Groups:
         starts |= dict.fromkeys(compress(range(1, SLOTS_COUNT), different))
     if len(starts) <= _RANGES_MAX:
         return _ranges(starts)
-    found: dict[tuple[object, ...], list[int]] = {}
-    for slot, key in enumerate(zip(*known, strict=True)):
-        found.setdefault(key, []).append(slot)
-    return tuple(found.values())
+    return _lists(zip(*known, strict=True))
 
 
 def merge(one: Groups, other: Groups) -> Groups:
@@ -43,9 +41,13 @@ def merge(one: Groups, other: Groups) -> Groups:
     ranges = [slots for slots in (*one, *other) if isinstance(slots, range)]
     if len(ranges) == len(one) + len(other) <= _RANGES_MAX:
         return _ranges(dict.fromkeys(slots.start for slots in ranges))
-    found: dict[tuple[int, int], list[int]] = {}
-    for slot, key in enumerate(zip(_numbers(one), _numbers(other), strict=True)):
-        found.setdefault(key, []).append(slot)
+    return _lists(zip(_numbers(one), _numbers(other), strict=True))
+
+
+def _lists(keys: Iterable[object]) -> Groups:
+    found: defaultdict[object, list[int]] = defaultdict(list)
+    for slot, key in enumerate(keys):
+        found[key].append(slot)
     return tuple(found.values())
 
 

@@ -47,8 +47,9 @@ def encode(table: OwnerTable) -> bytes:
 
 
 @lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def decode(data: bytes) -> OwnerTable:
-    """What ``encode`` was given.
+    """What ``encode`` was given; remembered, because a document is checked before it is compiled.
 
     Raises:
         InvalidTopology: the bytes are damaged.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from random import Random
 from typing import Final, TypeAlias, final
@@ -45,9 +46,15 @@ def assign(previous: OwnerTable | None, members: Sequence[Member], copies: int) 
         members: those to own slots, with weights and zones.
         copies: at least 1.
     """
-    ordered = sorted(members, key=lambda member: member.node_id)
+    ordered = tuple(sorted(members, key=lambda member: member.node_id))
     if not ordered:
         return ((),) * SLOTS_COUNT
+    return _assign(previous, ordered, copies)
+
+
+@lru_cache(maxsize=2)
+def _assign(previous: OwnerTable | None, ordered: tuple[Member, ...], copies: int) -> OwnerTable:
+    """Remembered, because a document is drafted again when it could not be decided."""
     board = _Board(ordered, min(copies, len(ordered)), previous or ((),) * SLOTS_COUNT)
     board.fill()
     board.move_directly()

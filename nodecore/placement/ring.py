@@ -112,6 +112,11 @@ class ShareStatistics:
     copies_max_over_mean: float
 
 
+def owners_in(table: OwnerTable) -> list[NodeId]:
+    """Everybody who owns anything, in order of names."""
+    return sorted(set().union(*set(table)))
+
+
 def share_statistics(table: OwnerTable, members: Sequence[Member]) -> ShareStatistics:
     """Shares of every member and the worst excess over the fair share."""
     primaries = {member.node_id: 0 for member in members}

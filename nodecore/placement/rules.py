@@ -17,7 +17,7 @@ from nodecore.errors import InvalidTopology
 from nodecore.limits import MEMBERS_MAX
 from nodecore.placement import assignment
 from nodecore.placement.hashing import hash_problem
-from nodecore.placement.ring import OwnerTable
+from nodecore.placement.ring import OwnerTable, owners_in
 from nodecore.placement.topology import Change, Keyspace, Member, RingSettings, Topology
 from nodecore.placement.voters import VOTERS_MAX, voters_of
 
@@ -194,7 +194,7 @@ def _assignment_problems(
 
 def _table_problems(table: OwnerTable, members: Sequence[Member], copies: int) -> list[str]:
     ids = [member.node_id for member in members]
-    owners = sorted({node for entry in table for node in entry})
+    owners = owners_in(table)
     strangers = [node for node in owners if node not in ids]
     if strangers:
         return [f"assignment: {', '.join(strangers)}: not a member"]

@@ -16,7 +16,14 @@ from nodecore.ids import SLOTS_COUNT, Epoch, NodeId
 from nodecore.placement import assignment
 from nodecore.placement.alike import Groups, group, mark, merge
 from nodecore.placement.hashing import Resolver, make_hash
-from nodecore.placement.ring import Owners, OwnerTable, ShareStatistics, assign, share_statistics
+from nodecore.placement.ring import (
+    Owners,
+    OwnerTable,
+    ShareStatistics,
+    assign,
+    owners_in,
+    share_statistics,
+)
 from nodecore.placement.topology import Keyspace, Member, RingSettings, Topology
 from nodecore.table.interface import SLOT_CLOSED, SLOT_FIRST, SLOT_READ, SLOT_SOLE
 
@@ -34,6 +41,7 @@ class SlotMap:
         "groups",
         "members",
         "members_next",
+        "merged",
         "owners",
         "owners_next",
     )
@@ -53,6 +61,8 @@ class SlotMap:
     """Greatest N of any keyspace."""
     groups: Groups
     """Slots that have the same owners, now and to be."""
+    merged: tuple[SlotMap, Groups] | None
+    """The last answer of :func:`alike`, which several rooms ask for."""
 
     def __init__(self, topology: Topology, resolver: Resolver | None) -> None:
         self.epoch = topology.epoch
@@ -75,6 +85,7 @@ class SlotMap:
                 resolver,
             )
         self.groups = group(self.owners, self.owners_next)
+        self.merged = None
 
     @classmethod
     def compile(cls, topology: Topology, resolver: Resolver | None = None) -> SlotMap:
@@ -162,7 +173,13 @@ class SlotMap:
 
 def alike(before: SlotMap | None, now: SlotMap) -> Groups:
     """Slots that have the same owners in both maps."""
-    return now.groups if before is None else merge(before.groups, now.groups)
+    if before is None:
+        return now.groups
+    if now.merged is None or now.merged[0] is not before:
+        now.merged = before, merge(before.groups, now.groups)
+        # One step back is all that is asked for: older maps must not be kept alive.
+        before.merged = None
+    return now.merged[1]
 
 
 def trim(table: OwnerTable, copies: int) -> OwnerTable:
@@ -212,7 +229,7 @@ def _placed_member(node_id: NodeId, zone: str, weight: float, ring_name: str) ->
 
 def _check_owners(table: OwnerTable, members: Iterable[Member]) -> None:
     known = {member.node_id for member in members}
-    strangers = sorted({node for owners in table for node in owners} - known)
+    strangers = sorted(set(owners_in(table)) - known)
     if strangers:
         raise InvalidTopology(f"slots are assigned to {', '.join(strangers)}: not a member")
 

@@ -95,13 +95,14 @@ class AntiEntropy:
         groups: dict[NodeId, list[int]] = {}
         entries = 0
         live: dict[NodeId, bool] = {}
-        owners: Owners = ()
-        others: list[list[int]] = []
+        compared: dict[Owners, list[list[int]]] = {}
         # A group's slots ascend: a step ends at the last slot.
         for slot in range(self._cursor, min(self._cursor + SLOTS_PER_STEP, SLOTS_COUNT)):
-            if slot_map.owners[slot] is not owners:
-                owners = slot_map.owners[slot]
+            owners = slot_map.owners[slot]
+            others = compared.get(owners)
+            if others is None:
                 others = [groups.setdefault(name, []) for name in self._others(owners, live)]
+                compared[owners] = others
             self._cursor = slot + 1
             if others and self._may_compare(slot):
                 entries += self._store.slot_count(slot)
