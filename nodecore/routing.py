@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import final
+from typing import cast, final
 
 from nodecore.ids import SLOTS_COUNT, Epoch, NodeId
+from nodecore.placement.alike import fill
 from nodecore.placement.ring import Owners
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Topology
@@ -114,14 +115,14 @@ class Routing:
     def _compile(self, keyspace: Keyspace) -> list[Route]:
         owners, following = self.slot_map.owners, self.slot_map.owners_next
         made: dict[tuple[Owners, Owners | None], Route] = {}
-        routes: dict[int, Route] = {}
+        routes: list[Route | None] = [None] * SLOTS_COUNT
         for slots in self.slot_map.groups:
             pair = owners[slots[0]], None if following is None else following[slots[0]]
             route = made.get(pair)
             if route is None:
                 route = made[pair] = Route(self._node, *pair, keyspace)
-            routes.update(dict.fromkeys(slots, route))
-        return list(map(routes.__getitem__, range(SLOTS_COUNT)))
+            fill(routes, slots, route)
+        return cast("list[Route]", routes)
 
     def route(self, key: bytes, slot: int) -> Route:
         """Route of one key."""

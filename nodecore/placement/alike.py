@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import compress, pairwise
 from operator import is_not
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from nodecore.ids import SLOTS_COUNT
 
@@ -18,6 +18,8 @@ Slots: TypeAlias = "range | list[int]"
 """Ascending."""
 Groups: TypeAlias = "tuple[Slots, ...]"
 """Of all slots."""
+
+Entry = TypeVar("Entry")
 
 _RANGES_MAX: Final = 2_048
 """With more of them lists cost less."""
@@ -70,6 +72,15 @@ def mark(flags: bytearray, slots: Slots, value: int) -> None:
     else:
         for slot in slots:
             flags[slot] = value
+
+
+def fill(entries: list[Entry], slots: Slots, entry: Entry) -> None:
+    """Make this the entry of each of these slots."""
+    if isinstance(slots, range):
+        entries[slots.start : slots.stop] = [entry] * len(slots)
+    else:
+        for slot in slots:
+            entries[slot] = entry
 
 
 def count(flags: bytearray, slots: Slots, value: int) -> int:

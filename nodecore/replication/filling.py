@@ -130,10 +130,10 @@ class Filling:
         fetch.progress_s = now.mono_s
         self.entries += _count(fields.get("entries"))
         self.bytes += _count(fields.get("bytes"))
-        lacking = dict.fromkeys(_slots(fields.get("incomplete")))
+        lacking = dict.fromkeys(slot_list(fields.get("incomplete")))
         settled = False
         judged: dict[_Task, bool] = {}
-        for slot in _slots(fields.get("slots")):
+        for slot in slot_list(fields.get("slots")):
             if slot not in fetch.outstanding:
                 continue
             del fetch.outstanding[slot]
@@ -195,20 +195,23 @@ class Filling:
         if planned == self._planned:
             return
         self._planned = planned
+        chosen: dict[_Task, list[NodeId] | None] = {}
+        for task in dict.fromkeys(self._tasks.values()):
+            sources = None
+            if not (self.paused and task.need.moves):
+                sources = _whom_to_ask(task, live, failed)
+                if sources is not None:
+                    sources = [source for source in sources if source not in self._fetches]
+                if sources != []:
+                    chosen[task] = sources
         wanted: dict[NodeId, list[int]] = {}
         finished: list[int] = []
-        chosen: dict[_Task, list[NodeId] | None] = {}
-        for slot, task in self._tasks.items():
-            if self.paused and task.need.moves:
-                continue
-            if task not in chosen:
-                chosen[task] = _whom_to_ask(task, live, failed)
-            sources = chosen[task]
-            if sources is None:
-                finished.append(slot)
-                continue
-            for source in sources:
-                if source not in self._fetches:
+        for slot, task in self._tasks.items() if chosen else ():
+            if task in chosen:
+                sources = chosen[task]
+                if sources is None:
+                    finished.append(slot)
+                for source in sources or ():
                     wanted.setdefault(source, []).append(slot)
         for source, slots in wanted.items():
             self._ask(source, slots, now)
@@ -276,9 +279,12 @@ def from_bitmap(bits: object) -> list[int] | None:
     ]
 
 
-def _slots(plain: object) -> list[int]:
+def slot_list(plain: object) -> list[int]:
+    """The slots that a peer names; what is none is passed over."""
     if not isinstance(plain, list):
         return []
+    if set(map(type, plain)) == {int} and min(plain) >= 0 and max(plain) < SLOTS_COUNT:
+        return plain
     return [slot for slot in plain if isinstance(slot, int) and 0 <= slot < SLOTS_COUNT]
 
 

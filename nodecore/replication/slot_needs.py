@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nodecore.ids import NodeId
-from nodecore.placement.alike import count
+from nodecore.ids import SLOTS_COUNT, NodeId
+from nodecore.placement.alike import count, fill
 from nodecore.placement.ring import Owners
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Topology
@@ -54,7 +54,7 @@ def wants(
     """The slots that ``node`` has to copy at this document, given which copies are complete."""
     cache: dict[tuple[Owners, Owners, int], Need | None] = {}
     following = slot_map.owners_next or slot_map.owners
-    found: dict[int, Need] = {}
+    found: list[Need | None] = [None] * SLOTS_COUNT
     for slots in slot_map.groups:
         first = slots[0]
         held = count(complete, slots, 1)
@@ -69,8 +69,8 @@ def wants(
             need = cache[key]
             if need is not None:
                 part = slots if number == len(slots) else [s for s in slots if complete[s] == state]
-                found |= dict.fromkeys(part, need)
-    return dict(sorted(found.items()))
+                fill(found, part, need)
+    return {slot: need for slot, need in enumerate(found) if need is not None}
 
 
 def _judge(

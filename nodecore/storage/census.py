@@ -36,16 +36,16 @@ class TtlCensus:
 
     def step(self, now_ms: int) -> None:
         """Look at some more entries, or at the next few empty slots."""
-        slot_count, seen = self._table.slot_count, 0
-        for _ in range(SLOTS_PER_STEP_MAX):
-            if slot_count(self._slot):
-                seen += self._look(self._slot, now_ms)
-            self._slot += 1
-            if self._slot == SLOTS_COUNT or self._seen >= SAMPLE_ENTRIES:
-                self._slot %= SLOTS_COUNT
-                self._before, self._counts, self._seen = self._counts, [0] * (_NEVER + 1), 0
-            if seen >= ENTRIES_PER_STEP_MAX:
+        seen, ahead = 0, range(self._slot, min(self._slot + SLOTS_PER_STEP_MAX, SLOTS_COUNT))
+        self._slot = ahead.stop
+        for slot in filter(self._table.slot_count, ahead):
+            seen += self._look(slot, now_ms)
+            if self._seen >= SAMPLE_ENTRIES or seen >= ENTRIES_PER_STEP_MAX:
+                self._slot = slot + 1
                 break
+        if self._slot == SLOTS_COUNT or self._seen >= SAMPLE_ENTRIES:
+            self._slot %= SLOTS_COUNT
+            self._before, self._counts, self._seen = self._counts, [0] * (_NEVER + 1), 0
 
     def _look(self, slot: int, now_ms: int) -> int:
         """Count the entries of one slot; returns how many there were."""

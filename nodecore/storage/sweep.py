@@ -55,9 +55,10 @@ class Sweep:
         visited = 0
         while self.slot < SLOTS_COUNT and visited < entries_max:
             if not self._keys:
-                if not table.slot_count(self.slot):
-                    self.slot += 1
-                    continue
+                filled = filter(table.slot_count, range(self.slot, SLOTS_COUNT))
+                self.slot = next(filled, SLOTS_COUNT)
+                if self.slot == SLOTS_COUNT:
+                    break
                 self._keys = table.slot_keys(self.slot)
             batch = self._keys[-(entries_max - visited) :]
             del self._keys[-len(batch) :]

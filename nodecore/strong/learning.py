@@ -25,7 +25,7 @@ from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.placement.alike import Slots, count, exchange, mark
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
-from nodecore.replication.filling import to_bitmap
+from nodecore.replication.filling import slot_list, to_bitmap
 from nodecore.strong.lesson import Lesson, Request
 from nodecore.strong.standing import Duty, copies_of, duties
 from transport.messages import ChangeStep, Lane, Message
@@ -253,9 +253,9 @@ class Learning:
         if fetch is None or fields.get("id") != fetch.number:
             return
         fetch.progress_s = now.mono_s
-        incomplete = dict.fromkeys(_slots(fields.get("incomplete")))
+        incomplete = dict.fromkeys(slot_list(fields.get("incomplete")))
         touched: list[int] = []
-        for slot in _slots(fields.get("slots")):
+        for slot in slot_list(fields.get("slots")):
             if slot not in fetch.outstanding:
                 continue
             del fetch.outstanding[slot]
@@ -319,12 +319,13 @@ class Learning:
             return
         wanted: dict[NodeId, list[int]] = {}
         chosen: dict[Lesson, list[NodeId]] = {}
-        for slot, task in self._tasks.items():
-            sources = chosen.get(task)
-            if sources is None:
-                asked = task.whom_to_ask(may_ask)
-                sources = chosen[task] = [name for name in asked if name not in self._fetches]
-            for source in sources:
+        for task in dict.fromkeys(self._tasks.values()):
+            asked = task.whom_to_ask(may_ask)
+            sources = [name for name in asked if name not in self._fetches]
+            if sources:
+                chosen[task] = sources
+        for slot, task in self._tasks.items() if chosen else ():
+            for source in chosen.get(task, ()):
                 wanted.setdefault(source, []).append(slot)
         for source, slots in wanted.items():
             self._ask(source, slots, now)
@@ -392,9 +393,3 @@ class Learning:
         self.losses += count
         text = f"{count} slots of strong keys were lost by too many owners; what is left counts"
         self._ports.emit(Emit("strong.lost", text, Severity.ERROR))
-
-
-def _slots(plain: object) -> list[int]:
-    if not isinstance(plain, list):
-        return []
-    return [slot for slot in plain if isinstance(slot, int) and 0 <= slot < SLOTS_COUNT]
