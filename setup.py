@@ -20,7 +20,11 @@ def extensions() -> list[Extension]:
             Extension(
                 "nodecore.table._table",
                 ["nodecore/table/_table.pyx"],
-                depends=["nodecore/table/_hashing.pxi", "nodecore/table/_entry.pxi"],
+                depends=[
+                    "nodecore/table/_hashing.pxi",
+                    "nodecore/table/_entry.pxi",
+                    "nodecore/table/_filter.pxi",
+                ],
                 optional=True,
             )
         ],

@@ -1,16 +1,15 @@
-"""What memory knows of records on disk: a filter of keys, counts per slot, and entries read from there.
+"""What memory knows of records on disk: the size of the filter of their keys, counts per slot, and entries
+read from there.
 
-The filter answers "surely not there" for most keys that are not, so that a write or a miss seldom has
-to ask the disk. It only ever gathers; a walk over all records makes a new one. A cold entry looks like
-an entry of the table and is none: nothing that is done to it lasts.
+The filter (``table.key_filter``) answers "surely not there" for most keys that are not, so that a write
+or a miss seldom has to ask the disk. It only ever gathers; a walk over all records makes a new one. A
+cold entry looks like an entry of the table and is none: nothing that is done to it lasts.
 """
 
 from __future__ import annotations
 
 from array import array
 from typing import Final, final
-
-from xxhash import xxh3_64_intdigest as _digest
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.storage.paging import HASH_BITS, hash_of
@@ -107,42 +106,6 @@ class ColdEntry:
 
     def release(self) -> None:
         """Nothing holds on to it."""
-
-
-@final
-class KeyFilter:
-    """One bit for each hash of a key: clear, and the key was never added.
-
-    Args:
-        bits: a power of two.
-    """
-
-    def __init__(self, bits: int) -> None:
-        self._mask = bits - 1
-        self._bits = bytearray(bits >> 3)
-        self.full = False
-        """Answers "maybe" to everything: what is on disk has not been walked yet."""
-        self._added = False
-
-    @property
-    def used(self) -> bool:
-        """Whether it ever answers "maybe"."""
-        return self._added or self.full
-
-    @property
-    def overhead_bytes(self) -> int:
-        return len(self._bits)
-
-    def add(self, key: bytes) -> None:
-        """This key is on disk from now on."""
-        position = _digest(key) & self._mask
-        self._bits[position >> 3] |= 1 << (position & 7)
-        self._added = True
-
-    def may_hold(self, key: bytes) -> bool:
-        """False: surely not on disk."""
-        position = _digest(key) & self._mask
-        return self._bits[position >> 3] >> (position & 7) & 1 == 1 or self.full
 
 
 def filter_bits(bytes_max: int, disk_bytes_max: int) -> int:

@@ -43,11 +43,11 @@ class Ranking:
             if not self._keys:
                 self._slot = (self._slot + 1) % SLOTS_COUNT
                 if table.slot_count(self._slot):
-                    self._keys = table.slot_keys(self._slot)
+                    self._keys = tier.among(table.slot_keys(self._slot))
             while self._keys and looks:
                 key = self._keys.pop()
                 rank = self._store.rank_of(key)
-                if rank and tier.may_hold(key):
+                if rank:
                     looks -= 1
                     self.raised += self._store.rank_up(key, rank)
             if not looks:

@@ -14,7 +14,7 @@ It holds no entries and knows no table; ``tiered`` joins it with the memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final, final
 
@@ -22,7 +22,6 @@ from nodecore.ids import SLOTS_COUNT, Now
 from nodecore.storage.cold import (
     PREFIX_BYTES,
     ColdCounts,
-    KeyFilter,
     filter_bits,
     place_from,
     place_of,
@@ -32,6 +31,7 @@ from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability, NoDis
 from nodecore.storage.eviction.sketch import FrequencySketch
 from nodecore.storage.records import BadRecord, Record, decode, encode
 from nodecore.table.interface import SLOT_SOLE
+from nodecore.table.key_filter import KeyFilter
 
 BATCH_BYTES: Final = 256 * 1024
 """What has been gathered is handed over when it reaches this, or at the tick."""
@@ -63,15 +63,22 @@ class DiskTier:
 
     Args:
         slot_of: slot of a key.
+        make_filter: an empty filter of so many bits.
         bytes_max: the memory of the node, which bounds what is remembered here.
         disk_bytes_max: of records; 0: nothing is written back.
         rng: for sampling.
     """
 
     def __init__(
-        self, slot_of: Callable[[bytes], int], bytes_max: int, disk_bytes_max: int, rng: Random
+        self,
+        slot_of: Callable[[bytes], int],
+        make_filter: Callable[[int], KeyFilter],
+        bytes_max: int,
+        disk_bytes_max: int,
+        rng: Random,
     ) -> None:
         self._slot_of = slot_of
+        self._make_filter = make_filter
         self._bits = filter_bits(bytes_max, disk_bytes_max)
         self.rng = rng
         self.bytes_max = disk_bytes_max
@@ -79,7 +86,7 @@ class DiskTier:
         self.writes = DiskWrites(NoDisk())
         self.active = False
         """Whether there is a disk at all."""
-        self._use_filter(KeyFilter(self._bits))
+        self._use_filter(make_filter(self._bits))
         self._next_filter: KeyFilter | None = None
         self.cold = ColdCounts()
         self.counters = dict.fromkeys(_COUNTERS, 0)
@@ -161,6 +168,8 @@ class DiskTier:
         self.filter = keys
         self.may_hold: Callable[[bytes], bool] = keys.may_hold
         """False: there is surely no record of this key. Asked for every write: without detours."""
+        self.among: Callable[[Iterable[bytes]], list[bytes]] = keys.among
+        """Those of many keys of which there may be records, in their order."""
 
     def read(self, key: bytes) -> Record | None:
         """The record of a key; None when there is none, or when it is unknown."""
@@ -346,7 +355,7 @@ class DiskTier:
 
     def begin_filter(self) -> None:
         """A walk over everything begins: a new filter gathers what it meets."""
-        self._next_filter = KeyFilter(self._bits)
+        self._next_filter = self._make_filter(self._bits)
 
     def met(self, key: bytes) -> None:
         """The walk has met a key."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from nodecore.ids import Now, Version
@@ -36,6 +37,7 @@ from nodecore.storage.reports import Touches
 from nodecore.storage.shadow_feed import SAMPLES_PER_TICK_MAX
 from nodecore.storage.tier import PROMOTE_USES_MIN, DiskTier
 from nodecore.table.interface import Entry, Kind, Table
+from nodecore.table.key_filter import make_key_filter
 
 PAGE: Final = 256
 
@@ -63,7 +65,13 @@ class TieredChanges(Store):
         rng: random.Random,
         disk_bytes_max: int,
     ) -> None:
-        self.tier = DiskTier(table.slot_of, bytes_max, disk_bytes_max, random.Random(rng.random()))
+        self.tier = DiskTier(
+            table.slot_of,
+            partial(make_key_filter, compiled=table.compiled),
+            bytes_max,
+            disk_bytes_max,
+            random.Random(rng.random()),
+        )
         self._arriving = b""
         self._went_down = False
         """What is arriving made room for itself by sending its own older entry down."""
@@ -71,8 +79,8 @@ class TieredChanges(Store):
         """(durability, written through) by key; None: no keyspace asks for either."""
         self._writes_seen = 0
         self._bare: set[bytes] = set()
-        """Keys of memory that surely have no record, since the last tick: most of what the gate writes
-        it has written just before."""
+        """Keys of memory that surely have no record, whatever the filter says, since the last tick: most
+        of what the gate writes it has written just before."""
         super().__init__(table, policy, bytes_max, rng)
         self.evictions |= {"demoted": 0, "disk": 0}
 
@@ -88,22 +96,19 @@ class TieredChanges(Store):
         if not tier.active:
             super()._settle()
             return
-        inserted, written = table.inserted, table.written
-        fresh = frozenset(written[self._writes_seen :])
+        inserted, written, seen = table.inserted, table.written, self._writes_seen
         self._writes_seen = len(written)
         super()._settle()
-        if not tier.filter.used:
-            return
-        for key in inserted:
-            if not tier.may_hold(key):
-                continue
+        for key in tier.among(inserted):
             record = self._cold_record(key)
             if record is not None:
                 self._lose(record)
-        fresh -= self._bare
+                self._bare.add(key)
+        fresh = dict.fromkeys(tier.among(written[seen:] if seen else written))
         for key in fresh:
-            tier.forget(key)
-        self._bare |= fresh
+            if key not in self._bare:
+                tier.forget(key)
+        self._bare.update(fresh)
 
     def take_touches(self, samples_max: int = SAMPLES_PER_TICK_MAX) -> Touches:
         """See ``Store.take_touches``."""
@@ -279,11 +284,10 @@ class TieredChanges(Store):
                 + sum(map(len, values))
                 + len(keys) * self._entry_bytes(expires_ms)
             )
-            if not tier.filter.used:
+            held = frozenset(tier.among(keys))
+            if not held:
                 break
-            alone = [row for row in rows if tier.may_hold(all_keys[row])]
-            if not alone:
-                break
+            alone = [row for row in rows if all_keys[row] in held]
             for row in alone:
                 result = self.apply(
                     all_keys[row], Kind.STRING, all_values[row], version, expires_ms, cause, now

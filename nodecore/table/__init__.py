@@ -28,7 +28,11 @@ def make_table(choice: str = "auto") -> Table:
     try:
         from nodecore.table._table import CompiledTable
 
-        return _checked(CompiledTable())
+        table = _checked(CompiledTable())
+        # What serves beside the table must be of this program too.
+        from nodecore.table._table import CompiledKeyFilter  # noqa: F401
+
+        return table
     except ImportError as error:
         if choice == "auto":
             return ReferenceTable()

@@ -1,4 +1,6 @@
 from nodecore.table.interface import Table
+from nodecore.table.key_filter import KeyFilter
 
-# The class, typed by the interface that it implements.
+# The classes, typed by the interfaces that they implement.
 def CompiledTable() -> Table: ...  # noqa: N802
+def CompiledKeyFilter(bits: int) -> KeyFilter: ...  # noqa: N802

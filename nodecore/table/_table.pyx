@@ -45,6 +45,7 @@ cdef int64_t INT64_TOP = 0x7FFFFFFFFFFFFFFF
 
 include "_hashing.pxi"
 include "_entry.pxi"
+include "_filter.pxi"
 
 
 cdef struct SlotIndex:

@@ -13,7 +13,7 @@ from nodecore.effects import DiskWrite
 from nodecore.ids import SLOTS_COUNT, Now, Version
 from nodecore.simulation.disk import SimDisk
 from nodecore.storage.causes import ApplyResult, Cause
-from nodecore.storage.cold import KeyFilter, key_at, place_from, place_of, slot_at
+from nodecore.storage.cold import key_at, place_from, place_of, slot_at
 from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.ranking import SLOTS_PER_STEP_MAX, Ranking
@@ -146,16 +146,6 @@ def test_places_keep_the_order_in_which_slots_are_walked() -> None:
         assert key_at(place) == key
         assert slot_at(place) == 77
         assert place_from(77, 0) < place < place_from(78, 0)
-
-
-def test_a_filter_never_denies_what_was_added() -> None:
-    found = KeyFilter(1 << 12)
-    assert not found.used
-    for number in range(200):
-        found.add(b"k%d" % number)
-    assert all(found.may_hold(b"k%d" % number) for number in range(200))
-    strangers = sum(found.may_hold(b"s%d" % number) for number in range(2_000))
-    assert strangers < 300
 
 
 def test_what_leaves_memory_is_found_on_disk() -> None:
