@@ -38,6 +38,35 @@ def paint_ring(scene: Scene, width: int, height: int) -> list[Row]:
         return paint_ribbon(scene, width, height)
     geometry = ring_geometry(rows)
     arcs = ring_arcs(scene, geometry.arcs, mode)
+    if mode != "slices":
+        return _paint_circle(scene, geometry, arcs, width, height)
+    # Without heat in it the circle seldom changes, and it is the dearest thing on the screen.
+    key = _slices_key(scene, arcs, width, height)
+    kept = scene.slices_kept
+    if kept is None or kept[0] != key:
+        kept = scene.slices_kept = (key, _paint_circle(scene, geometry, arcs, width, height))
+    return list(kept[1])
+
+
+def _slices_key(scene: Scene, arcs: list[Arc], width: int, height: int) -> tuple[object, ...]:
+    """All that a circle of slices shows."""
+    members = [(member.node_id, member.letter) for member in scene.model.snapshot.members]
+    return (
+        width,
+        height,
+        scene.look,
+        scene.choices.cursor,
+        scene.choices.located,
+        members,
+        arcs,
+        centre_lines(scene),
+    )
+
+
+def _paint_circle(
+    scene: Scene, geometry: RingGeometry, arcs: list[Arc], width: int, height: int
+) -> list[Row]:
+    rows = geometry.rows
     if scene.look.pixels:
         lettered = letter_cells(geometry, arcs)
         lines = [_pixel_line(scene, geometry, arcs, lettered, y) for y in range(rows)]

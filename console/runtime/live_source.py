@@ -38,7 +38,7 @@ INTERVAL_MAX_S: Final = 10.0
 RENEW_S: Final = 1.0
 FIRST_ANSWER_S: Final = 10.0
 STOP_S: Final = 15.0
-PROCESS_POLL_S: Final = 0.25 if sys.platform == "linux" else 1.0
+PROCESS_POLL_S: Final = 0.5 if sys.platform == "linux" else 1.0
 """How often processes are looked at between snapshots: microseconds here, a ``ps`` each elsewhere."""
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent.parent
+_STAT_BYTES_MAX: Final = 4096
 
 
 class RunState(Enum):
@@ -34,16 +35,27 @@ def look(pid: int) -> tuple[RunState, str]:
         return RunState.GONE, ""
     if sys.platform == "linux":
         try:
-            text = Path(f"/proc/{pid}/stat").read_text()
+            text = _read_stat(pid)
         except OSError:
             return RunState.GONE, ""
-        fields = text.rpartition(")")[2].split()
+        fields = text.rpartition(b")")[2].decode().split()
         code, born = fields[0], fields[19]
     else:
         code, born = _ask_ps(pid)
     if code[:1] in ("Z", "X", ""):
         return RunState.GONE, ""
     return (RunState.STOPPED if code[:1] == "T" else RunState.RUNNING), born
+
+
+def _read_stat(pid: int) -> bytes:
+    """The kernel's line on a process, by bare calls: the console reads it several times a second for
+    every node, and opening a text file costs three times as much.
+    """
+    descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _STAT_BYTES_MAX)
+    finally:
+        os.close(descriptor)
 
 
 def _ask_ps(pid: int) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from console.painters.spans import Row
 from console.scenario_progress import ScenarioProgress
 from console.source import AddPreview, Capability
 from console.view_models.cluster import ClusterModel
@@ -157,6 +158,8 @@ class Scene:
     """The scenario that runs on this cluster, or ran."""
     preview: AddPreview | None = None
     """A change that an open bar offers: the ring shows which slots would move."""
+    slices_kept: tuple[tuple[object, ...], list[Row]] | None = None
+    """The ring as it was last painted in slices, and all that it was painted from."""
     _previewed: tuple[AddPreview, tuple[str, ...], tuple[tuple[int, ...], ...]] | None = None
     """The preview that was last placed, the members it was placed on, and the owners to be."""
 

@@ -133,6 +133,40 @@ def test_suspects_are_told_from_the_dead_on_the_ring(levels: int, mode: int) -> 
     assert "C n3 DOWN" in drawn
 
 
+@pytest.mark.parametrize("levels", [0, 32])
+def test_a_kept_ring_is_painted_anew_when_anything_on_it_changes(levels: int) -> None:
+    """Each step changes one thing; a scene that has kept nothing must paint the same."""
+    shown = scene(levels)
+    before = paint_ring(shown, 60, 25)
+    shown.model.apply(make_snapshot(13, owners=OWNERS))
+    assert all(new is old for new, old in zip(paint_ring(shown, 60, 25), before, strict=True))
+    coming = tuple((4, *owners[1:]) if owners[0] == 0 else owners for owners in OWNERS)
+
+    def move_cursor() -> None:
+        shown.choices.cursor = "n4"
+
+    def locate() -> None:
+        shown.choices.located = Located("user:42", HOT_SLOT, ("n3", "n4"))
+
+    def lose_colours() -> None:
+        shown.look = Look(GLYPHS["ascii"], 0)
+
+    steps = (
+        move_cursor,
+        locate,
+        lambda: shown.model.apply(make_snapshot(14, owners=OWNERS, killed={"n3": 14})),
+        lambda: shown.model.apply(replace(make_snapshot(15, owners=OWNERS), owners_next=coming)),
+        lose_colours,
+    )
+    for step in steps:
+        step()
+        painted = paint_ring(shown, 60, 25)
+        assert painted != before
+        assert painted == paint_ring(replace(shown, slices_kept=None), 60, 25)
+        before = painted
+    assert paint_ring(shown, 50, 21) != before
+
+
 @pytest.mark.parametrize("rows", [7, 13, 17, 25])
 @pytest.mark.parametrize("nodes", [3, 5, 9])
 def test_every_owner_has_its_letter_on_the_coloured_ring(rows: int, nodes: int) -> None:
