@@ -132,7 +132,7 @@ class Node:
         )
         self.heat = HeatCounter(self.table)
         self.coordinator.on_write = self.heat.note_writes
-        self.coordinator.on_read = self.heat.note_reads
+        self.coordinator.on_read = self.coordinator.reader.on_used = self.heat.note_reads
         self.coordinator.on_latency = self.recorder.record_latency
         self.topology_changes = TopologyChanges(
             change_ports(self),

@@ -51,14 +51,20 @@ class ReadOperation:
     """One request and its open keys."""
 
     __slots__ = (
-        "flags", "level", "on_outcome", "open", "restarts", "results", "room_bytes", "settled",
+        "counts", "flags", "level", "on_outcome", "open", "restarts", "results", "room_bytes", "settled",
         "started",
     )  # fmt: skip
 
     def __init__(
-        self, level: Level, count: int, on_outcome: Callable[[Outcome, Now], None]
+        self,
+        level: Level,
+        count: int,
+        on_outcome: Callable[[Outcome, Now], None],
+        counts: bool = True,
     ) -> None:
         self.level = level
+        self.counts = counts
+        """Whether each key is used by a client: exactly once, however many owners are asked."""
         self.results: list[Value | Failed | None] = [None] * count
         self.on_outcome = on_outcome
         self.room_bytes = READ_BYTES_MAX
@@ -82,7 +88,7 @@ class KeyRead:
     """One key of a read that could not be answered at once."""
 
     __slots__ = (
-        "absent", "answers", "asked", "best", "done", "holders", "index", "key", "needed",
+        "absent", "answers", "asked", "best", "counted_by", "done", "holders", "index", "key", "needed",
         "operation", "outstanding", "route",
     )  # fmt: skip
 
@@ -98,6 +104,8 @@ class KeyRead:
         self.outstanding = 0
         self.done = False
         self.asked: dict[NodeId, bool] = {}
+        self.counted_by: NodeId | None = None
+        """The owner that counts this use; None: nobody yet that holds the key."""
         self.answers = 0
         self.absent = 0
         self.best: Found | None = None
@@ -110,6 +118,18 @@ class KeyRead:
         self.answers = self.absent = 0
         self.best = None
         self.holders = {}
+
+    def count_at(self, owner: NodeId) -> bool:
+        """Whether ``owner``, about to be asked, is to count the use: the first one is."""
+        if not self.operation.counts or self.counted_by is not None:
+            return False
+        self.counted_by = owner
+        return True
+
+    def not_counted(self, owner: NodeId) -> None:
+        """``owner`` had nothing that could be used, or did not look."""
+        if self.counted_by == owner:
+            self.counted_by = None
 
     def note(self, node: NodeId, found: Found | None) -> None:
         """``node`` holds ``found``, or knows nothing of the key. Counted once for each node."""

@@ -18,7 +18,7 @@ Sources: Dynamo (2007) for read repair; Dean and Barroso (2013) for hedging.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -82,7 +82,10 @@ class Reader:
         self._policy = policy
         self._on_stale = on_stale
         self._deadlines = Deadlines(timers, calls.timeout_s)
-        self._outbox: dict[NodeId, list[KeyRead]] = {}
+        self._outbox: dict[tuple[NodeId, bool], list[KeyRead]] = {}
+        """By owner and whether it counts the use."""
+        self.on_used: Callable[[Sequence[bytes]], None] = _ignore_keys
+        """Called with keys that were found and that no owner has counted."""
         self.filled: Callable[[int], bool] = _always
         """Whether this node's own misses in a slot can be believed."""
         self.note_version: Callable[[int, Now], object] = _ignore
@@ -97,12 +100,21 @@ class Reader:
         """Values of an owner that is being refilled, or of fewer owners than R."""
         self.hedged = 0
 
-    def read(self, request: Read, on_outcome: OnOutcome, now: Now) -> Outcome | None:
-        """Start a read; returns its outcome when every key is answered from here."""
+    def read(
+        self, request: Read, on_outcome: OnOutcome, now: Now, *, counts: bool = True
+    ) -> Outcome | None:
+        """Start a read; returns its outcome when every key is answered from here.
+
+        Args:
+            request: the keys.
+            on_outcome: called unless the outcome is returned.
+            now: the time.
+            counts: whether it is a client's use of the keys, for heat and eviction.
+        """
         routing = self.routing
         assert routing is not None
         keys = request.keys
-        operation = ReadOperation(request.level, len(keys), on_outcome)
+        operation = ReadOperation(request.level, len(keys), on_outcome, counts)
         results = operation.results
         store, wall_ms = self._store, now.wall_ms
         started: list[KeyRead] = []
@@ -116,7 +128,7 @@ class Reader:
                     continue
             needed = route.reads_needed(request.level)
             if route.local:
-                entry = store.get(key, now, touch=True)
+                entry = store.get(key, now, touch=counts)
                 filled = self.filled(slot)
                 if entry is not None and needed == 1 and filled:
                     if entry.kind != Kind.TOMBSTONE and not 0 < entry.expires_ms <= wall_ms:
@@ -132,6 +144,8 @@ class Reader:
                     continue
                 read = KeyRead(operation, index, key, route, needed)
                 read.asked[self._node] = True
+                if entry is not None and entry.kind != Kind.TOMBSTONE:
+                    read.count_at(self._node)
                 if filled:
                     read.note(self._node, None if entry is None else _found(entry))
             else:
@@ -150,14 +164,15 @@ class Reader:
         """Send what has collected: one frame for each peer, within bounds."""
         while self._outbox:
             outbox, self._outbox = self._outbox, {}
-            for peer, reads in outbox.items():
+            for (peer, counted), reads in outbox.items():
                 waiting = [read for read in reads if not read.done]
                 for batch in _batches(waiting):
-                    self._request(peer, batch, now)
+                    self._request(peer, batch, counted, now)
 
-    def _request(self, peer: NodeId, batch: list[KeyRead], now: Now) -> None:
+    def _request(self, peer: NodeId, batch: list[KeyRead], counted: bool, now: Now) -> None:
         assert self.routing is not None
-        message = PeerRead(epoch=self.routing.epoch, keys=[read.key for read in batch])
+        keys = [read.key for read in batch]
+        message = PeerRead(epoch=self.routing.epoch, keys=keys, counted=counted)
         on_end = partial(self._on_end, peer, self.routing.epoch, batch)
         self._calls.request(peer, message, on_end, now)
         if any(len(read.route.owners) > len(read.asked) for read in batch):
@@ -188,7 +203,7 @@ class Reader:
             if owner not in read.asked and self._peers.can_call(owner):
                 read.asked[owner] = True
                 read.outstanding += 1
-                self._outbox.setdefault(owner, []).append(read)
+                self._outbox.setdefault((owner, read.count_at(owner)), []).append(read)
                 return True
         return False
 
@@ -196,6 +211,8 @@ class Reader:
         self, peer: NodeId, epoch: Epoch, batch: list[KeyRead], end: CallEnd, now: Now
     ) -> None:
         if isinstance(end, CallFailed) and end.code is Code.STALE_EPOCH:
+            for read in batch:
+                read.not_counted(peer)
             self._on_stale(peer, epoch, partial(self._restart, batch), now)
             return
         answers: list[object] = []
@@ -204,13 +221,17 @@ class Reader:
         usable = len(answers) == len(batch)
         for row, read in enumerate(batch):
             read.outstanding -= 1
-            if usable:
+            if not usable:
+                read.not_counted(peer)
+            else:
                 answer = answers[row]
                 if type(answer) is int and answer == ASK_AGAIN and not read.done:
                     read.outstanding += 1
-                    self._outbox.setdefault(peer, []).append(read)
+                    self._outbox.setdefault((peer, False), []).append(read)
                     continue
                 known, found = parse_answer(answer)
+                if found is None or found.kind == Kind.TOMBSTONE:
+                    read.not_counted(peer)
                 if found is not None:
                     # Whoever has seen this value may write next, and must come after it.
                     self.note_version(found.hlc, now)
@@ -246,6 +267,8 @@ class Reader:
             self._close(read, None, now)
         else:
             self.hits += 1
+            if read.operation.counts and read.counted_by is None:
+                self.on_used((read.key,))
             self._close(read, best.value_seen(), now)
         if best is not None:
             lagging = read.lagging()
@@ -333,6 +356,10 @@ def _hinted(hint: Hint) -> Found:
 
 def _ignore(_hlc: int, _now: Now) -> None:
     return None
+
+
+def _ignore_keys(_keys: Sequence[bytes]) -> None:
+    """Until heat is wired."""
 
 
 def _always(_slot: int) -> bool:

@@ -134,7 +134,7 @@ class Replica:
         size = 0
         store = self.store
         for key in keys:
-            entry = store.get(key, now, touch=True)
+            entry = store.get(key, now)
             if not self._filled(store.table.slot_of(key) if entry is None else entry.slot):
                 # What has come so far may be older than what others have acknowledged.
                 entries.append(NOT_FILLED)
@@ -142,6 +142,8 @@ class Replica:
             if entry is None:
                 entries.append(None)
                 continue
+            if message.counted and entry.kind != Kind.TOMBSTONE:
+                store.table.touch(key, entry)
             value = entry.value
             size += len(value)
             if size > READ_REPLY_BYTES_MAX and len(value) < size:

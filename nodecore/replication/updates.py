@@ -100,7 +100,8 @@ class Updater:
         entry = self._store.get_for_change(request.key, now)
         if (entry is None and route.absences > 1) or not self._reader.filled(slot):
             on_read = partial(self._on_read, request, on_outcome)
-            outcome = self._reader.read(Read((request.key,)), on_read, now)
+            # The change is counted once, as a write.
+            outcome = self._reader.read(Read((request.key,)), on_read, now, counts=False)
             if outcome is None:
                 return None
             return self._after_read(request, on_outcome, outcome, now)

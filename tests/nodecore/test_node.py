@@ -545,6 +545,8 @@ def test_every_request_is_counted_once_and_is_heat_once() -> None:
     requests: list[Request] = [
         Write((b"a", b"b"), (b"1", b"2")),
         Read((b"a", b"b", b"absent")),
+        Read((b"a", b"absent"), Level.QUORUM),
+        Read((b"b",), Level.ALL),
         Update(b"count", Change.INCREMENT, (1,)),
         Update(b"count", Change.INCREMENT, (1,)),
         Write((b"strong:s",), (b"1",)),
@@ -555,7 +557,7 @@ def test_every_request_is_counted_once_and_is_heat_once() -> None:
             assert isinstance(pump.submit(name, request), Done)
     pump.run(2.5)
     found = [node.statistics(pump.now) for node in pump.nodes.values()]
-    reads, writes = len(found) * 5, len(found) * 5
+    reads, writes = len(found) * 8, len(found) * 5
     assert sum(statistics.reads for statistics in found) == reads
     assert sum(statistics.writes for statistics in found) == writes
     assert sum(statistics.heat_operations for statistics in found) == reads + writes

@@ -16,6 +16,9 @@ class PeerRead(Message):
     epoch: int
     keys: object
     """List of bytes."""
+    counted: bool = True
+    """Whether each look is a client's use of the key, for heat and eviction; False: another owner
+    counts it, or nobody."""
 
 
 @dataclass(frozen=True, slots=True)

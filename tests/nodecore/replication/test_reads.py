@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
 from nodecore.ids import NodeId, Version
@@ -15,7 +16,7 @@ from nodecore.replication.read_answers import Found
 from nodecore.replication.reads import Reader
 from nodecore.replication.repairs import Repairs
 from nodecore.replication.versions import CLOCK_OFFSET_MS_MAX, HybridClock
-from nodecore.requests import Done, Outcome, Read, Value
+from nodecore.requests import Done, Level, Outcome, Read, Value
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
 from nodecore.storage.eviction import make_policy
@@ -67,6 +68,7 @@ class Bystander:
         self.reader.routing = Routing(own, document, slot_map)
         self.epoch = document.epoch
         self.outcomes: list[Outcome] = []
+        self.told_to_count: list[NodeId] = []
 
     def _send(self, peer: NodeId, _lane: Lane, stream: int, message: Message) -> None:
         self.sent.append((peer, stream, message))
@@ -74,14 +76,35 @@ class Bystander:
     def miss(self, owner: NodeId, version: Version, value: bytes, kind: int = Kind.STRING) -> None:
         self.hints.add(owner, Hint(KEY, kind, value, version, 0, NOW.mono_s))
 
-    def read(self, answers: dict[NodeId, list[object] | None]) -> Value | None:
+    def counting(
+        self,
+        answers: Mapping[NodeId, list[object] | None],
+        level: Level = Level.DEFAULT,
+        *,
+        counts: bool = True,
+    ) -> list[NodeId]:
+        """Owners that were told to count the use, while the key was read, in order."""
+        self.told_to_count = []
+        self.read(answers, level, counts=counts)
+        return self.told_to_count
+
+    def read(
+        self,
+        answers: Mapping[NodeId, list[object] | None],
+        level: Level = Level.DEFAULT,
+        *,
+        counts: bool = True,
+    ) -> Value | None:
         """Read the key; owners answer these entries."""
-        assert self.reader.read(Read((KEY,)), self._on_outcome, NOW) is None
+        begun = self.reader.read(Read((KEY,), level), self._on_outcome, NOW, counts=counts)
+        assert begun is None
         for _round in range(len(self.owners)):
             self.reader.flush(NOW)
             asked, self.sent = self.sent, []
             for peer, stream, message in asked:
                 if isinstance(message, PeerRead):
+                    if message.counted:
+                        self.told_to_count.append(peer)
                     values = PeerValues(int(self.epoch), 1, [answers[peer]], 0)
                     self.calls.on_reply(peer, stream, values, NOW)
         outcome = self.outcomes.pop()
@@ -157,3 +180,36 @@ def test_a_version_from_too_far_ahead_does_not_repair_the_own_copy() -> None:
     held = node.store.get(KEY, NOW)
     assert held is not None
     assert held.value == b"sound"
+
+
+def test_one_owner_counts_a_use_and_the_reader_counts_what_nobody_did() -> None:
+    node = Bystander()
+    used: list[bytes] = []
+    node.reader.on_used = used.extend
+    first, second, third = node.owners
+    held = entry(OWN, b"v")
+    everywhere = {first: held, second: held, third: held}
+    # Two are asked at once: only one of them may count.
+    assert node.counting(everywhere, Level.QUORUM) == [first]
+    # Who lacks the key, or can't say, counts nothing: then the next that is asked does.
+    assert node.counting({**everywhere, first: None}) == [first, second]
+    assert node.counting({**everywhere, first: []}) == [first, second]
+    assert used == []
+    assert node.counting({**everywhere, first: None}, Level.QUORUM)[0] == first
+    assert node.counting(dict.fromkeys(node.owners)) == [first, second]
+
+
+def test_a_use_that_its_owner_did_not_find_is_counted_by_the_reader() -> None:
+    node = Bystander()
+    used: list[bytes] = []
+    node.reader.on_used = used.extend
+    first, *others = node.owners
+    dead: list[object] = [Kind.TOMBSTONE, b"", OWN - 1, 1, 0]
+    answers = {first: dead, **dict.fromkeys(others, entry(OWN, b"v"))}
+    assert node.counting(answers, Level.QUORUM) == [first]
+    assert used == [KEY]
+
+
+def test_a_look_that_a_change_begins_with_is_no_use() -> None:
+    node = Bystander()
+    assert node.counting(dict.fromkeys(node.owners, entry(OWN, b"v")), counts=False) == []
