@@ -134,16 +134,16 @@ class Replica:
         size = 0
         store = self.store
         for key in keys:
-            entry = store.get(key, now)
-            if not self._filled(store.table.slot_of(key) if entry is None else entry.slot):
+            slot = store.table.slot_of(key)
+            entry = store.get(key, now, touch=message.counted and self._filled(slot))
+            # Asked again: a disk that can't be read shows only now.
+            if not self._filled(slot):
                 # What has come so far may be older than what others have acknowledged.
                 entries.append(NOT_FILLED)
                 continue
             if entry is None:
                 entries.append(None)
                 continue
-            if message.counted and entry.kind != Kind.TOMBSTONE:
-                store.table.touch(key, entry)
             value = entry.value
             size += len(value)
             if size > READ_REPLY_BYTES_MAX and len(value) < size:
