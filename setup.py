@@ -24,6 +24,7 @@ def extensions() -> list[Extension]:
                     "nodecore/table/_hashing.pxi",
                     "nodecore/table/_entry.pxi",
                     "nodecore/table/_filter.pxi",
+                    "nodecore/table/_counts.pxi",
                 ],
                 optional=True,
             )

@@ -55,6 +55,7 @@ from nodecore.storage.disk import DiskStore, DiskWrites, NoDisk
 from nodecore.storage.memory import Store
 from nodecore.strong.room import StrongRoom
 from nodecore.table.interface import Table
+from nodecore.table.key_counts import make_key_counts
 from nodecore.timers import Timers
 from transport.codec import pack_plain
 from transport.faults import FaultBoard
@@ -130,7 +131,7 @@ class Node:
             lambda key: self.topology_changes.surplus.belongs(key),
             self.recorder.load_hint,
         )
-        self.heat = HeatCounter(self.table)
+        self.heat = HeatCounter(self.table, counts=make_key_counts(self.table.compiled))
         self.coordinator.on_write = self.heat.note_writes
         self.coordinator.on_read = self.coordinator.reader.on_used = self.heat.note_reads
         self.coordinator.on_latency = self.recorder.record_latency

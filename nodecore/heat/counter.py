@@ -1,7 +1,7 @@
 """Heat of one node: which keys and which parts of the ring are busy.
 
-Counting is exact: the keys that were touched arrive as lists and go through a ``Counter``, which is
-faster in Python than any sketch and has no error. Two bounds are kept by sampling, after which the
+Counting is exact: the keys that were touched arrive as lists and are counted one by one, which costs
+less than any sketch and has no error. Two bounds are kept by sampling, after which the
 counts are scaled and the reported error bound says so: that of the touch buffer, and that of the
 different keys in a window, for it is those that cost memory and time. The bands of slots are tallied
 by the table and always exact.
@@ -13,14 +13,13 @@ hysteresis rides along for deciding what is hot. This module reports; it mitigat
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final, Protocol
 
 from nodecore.ids import Now
 from nodecore.limits import HOT_KEYS_REPORTED, TOUCHES_MAX
 from nodecore.statistics import HEAT_BANDS, KeyHeat
+from nodecore.table.key_counts import KeyCount, KeyCounts, PlainKeyCounts
 
 WINDOW_S: Final = 1.0
 EWMA_WEIGHT: Final = 0.5
@@ -53,14 +52,15 @@ class HeatCounter:
     Args:
         table: tallies the bands.
         window_s: length of a reported window.
+        counts: empty; None: plain ones.
     """
 
-    def __init__(self, table: BandTally, window_s: float = WINDOW_S) -> None:
+    def __init__(
+        self, table: BandTally, window_s: float = WINDOW_S, counts: KeyCounts | None = None
+    ) -> None:
         self._table = table
         self._window_s = window_s
-        self._totals: Counter[bytes] = Counter()
-        """Reads and writes."""
-        self._writes: Counter[bytes] = Counter()
+        self._counts = PlainKeyCounts() if counts is None else counts
         self._reads_pending: list[bytes] = []
         self._writes_pending: list[bytes] = []
         self._reads_lost = 0
@@ -128,10 +128,8 @@ class HeatCounter:
     def _add(self, touched: Sequence[bytes], written: Sequence[bytes]) -> None:
         if self._one_of > 1:
             touched, written = self._sampled(touched, written)
-        self._totals.update(touched)
-        if written:
-            self._writes.update(written)
-        if len(self._totals) >= self._keys_max:
+        self._counts.add(touched, written)
+        if len(self._counts) >= self._keys_max:
             self._one_of *= THINNING
             self._keys_max += KEYS_EXACT_MAX // THINNING
 
@@ -157,18 +155,16 @@ class HeatCounter:
             self._started_s = now.mono_s
 
     def _close_window(self, elapsed_s: float) -> None:
-        totals, writes = self._totals, self._writes
-        self._totals, self._writes = Counter(), Counter()
-        writes_count = writes.total()
-        reads_count = totals.total() - writes_count
+        counts = self._counts
+        writes_count = counts.writes
+        reads_count = counts.total - writes_count
         reads_scale, reads_error = _scale(reads_count, self._reads_lost)
         writes_scale, writes_error = _scale(writes_count, self._writes_lost)
         self._reads_lost = self._writes_lost = 0
-        self._fit_sample(len(totals))
-        heaviest = _heaviest(totals, AVERAGED_KEYS_MAX)
+        self._fit_sample(len(counts))
+        heaviest = counts.heaviest(AVERAGED_KEYS_MAX)
         rates: list[KeyHeat] = []
-        for key, count in heaviest[:HOT_KEYS_REPORTED]:
-            written = writes[key]
+        for key, count, written in heaviest[:HOT_KEYS_REPORTED]:
             read = max(0, count - written)
             error = math.sqrt(read) * reads_error + math.sqrt(written) * writes_error
             rates.append(
@@ -185,7 +181,8 @@ class HeatCounter:
         self.operations += sum(self.bands)
         total = max(0, reads_count) * reads_scale + writes_count * writes_scale
         self.operations_per_s = total / elapsed_s
-        self._average(heaviest, total, total / max(1, totals.total()), elapsed_s)
+        self._average(heaviest, total, total / max(1, counts.total), elapsed_s)
+        counts.clear()
 
     def _fit_sample(self, keys: int) -> None:
         """Make the next window's sample denser when this one left room."""
@@ -194,11 +191,11 @@ class HeatCounter:
             self._one_of //= 2
 
     def _average(
-        self, heaviest: list[tuple[bytes, int]], total: float, scale: float, elapsed_s: float
+        self, heaviest: list[KeyCount], total: float, scale: float, elapsed_s: float
     ) -> None:
         """Who is hot; ``scale`` makes counts of the sample into numbers of operations."""
         averages: dict[bytes, float] = {}
-        counts = {key: count * scale for key, count in heaviest}
+        counts = {key: count * scale for key, count, _written in heaviest}
         for key, count in counts.items():
             averages[key] = EWMA_WEIGHT * count + (1 - EWMA_WEIGHT) * self._averages.get(key, 0.0)
         for key, average in self._averages.items():
@@ -226,27 +223,6 @@ def _extend(pending: list[bytes], keys: Sequence[bytes]) -> int:
     room = TOUCHES_MAX - len(pending)
     pending.extend(keys if len(keys) <= room else keys[:room])
     return max(0, len(keys) - room)
-
-
-def _heaviest(totals: Counter[bytes], count_max: int) -> list[tuple[bytes, int]]:
-    """The heaviest keys, heaviest first and, of equal weight, greatest key first.
-
-    Where the last places are tied, the keys that came first have them. Most keys of a wide window
-    count little: finding the threshold from how many count how much never orders them.
-    """
-    if len(totals) <= count_max:
-        heavy = list(totals.items())
-    else:
-        room, least = count_max, 0
-        for count, keys in sorted(Counter(totals.values()).items(), reverse=True):
-            if keys >= room:
-                least = count
-                break
-            room -= keys
-        heavy = [item for item in totals.items() if item[1] > least]
-        heavy += islice((item for item in totals.items() if item[1] == least), room)
-    heavy.sort(key=lambda item: (item[1], item[0]), reverse=True)
-    return heavy
 
 
 def _scale(counted: int, lost: int) -> tuple[float, float]:

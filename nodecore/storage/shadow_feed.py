@@ -8,7 +8,6 @@ thinner.
 
 from __future__ import annotations
 
-from binascii import crc32
 from collections.abc import Callable, Collection
 from itertools import chain, islice
 from typing import Final, final
@@ -20,6 +19,7 @@ from nodecore.storage.eviction.interface import Capacity
 from nodecore.storage.eviction.shadows import Estimate, ShadowCaches
 from nodecore.storage.room import Decides
 from nodecore.table.interface import Table
+from nodecore.table.key_filter import make_keys_below
 
 SAMPLES_PER_TICK_MAX: Final = 250
 """Some four milliseconds of a quarter of a second."""
@@ -42,6 +42,7 @@ class ShadowFeed:
 
     def __init__(self, table: Table, bytes_max: int) -> None:
         self._table = table
+        self._keys_below = make_keys_below(table.compiled)
         names = dict.fromkeys((*CANDIDATES, *_EXTRA))
         self.shadows = ShadowCaches({name: POLICIES[name] for name in names}, Capacity(bytes_max))
         self.skipped = 0
@@ -76,7 +77,7 @@ class ShadowFeed:
         keys_max = self._keys_left
         self._keys_left -= min(keys_max, len(arrived) + len(touched))
         keys = list(islice(chain(arrived, touched), keys_max))
-        for key in [key for key, code in zip(keys, map(crc32, keys), strict=True) if code < below]:
+        for key in self._keys_below(keys, below):
             entry = table.get(key)
             if entry is None or not entry.queue or not decides(entry.slot):
                 continue

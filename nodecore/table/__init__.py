@@ -30,7 +30,7 @@ def make_table(choice: str = "auto") -> Table:
 
         table = _checked(CompiledTable())
         # What serves beside the table must be of this program too.
-        from nodecore.table._table import CompiledKeyFilter  # noqa: F401
+        from nodecore.table._table import CompiledKeyCounts, CompiledKeyFilter  # noqa: F401
 
         return table
     except ImportError as error:

@@ -96,3 +96,15 @@ cdef class CompiledKeyFilter:
             if self.full or self.holds(key):
                 PyList_Append(found, key)
         return found
+
+
+def keys_below(keys, int64_t below):
+    cdef list found = []
+    cdef bytes key
+    for item in keys:
+        key = item
+        if key is None:
+            raise TypeError("keys must be bytes")
+        if crc32_of(<const unsigned char*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)) < below:
+            PyList_Append(found, key)
+    return found

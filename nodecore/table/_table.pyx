@@ -9,16 +9,18 @@ hole, and an array that is half holes is packed. It decides nothing that the ref
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject_Hash
 from cpython.list cimport PyList_Append, PyList_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdlib cimport calloc, free, malloc, qsort, realloc
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import KEY_BYTES_MAX, TOUCHES_MAX, VALUE_BYTES_MAX
 from nodecore.table.interface import BANDS_COUNT, ENTRY_OVERHEAD_BYTES, HLC_MAX, MULTI_GET_BYTES_MAX, SERVE_BYTES_MAX
+from nodecore.table.key_counts import weight_of
 from nodecore.table.tie import tie_wins
 
 cdef enum:
@@ -46,6 +48,7 @@ cdef int64_t INT64_TOP = 0x7FFFFFFFFFFFFFFF
 include "_hashing.pxi"
 include "_entry.pxi"
 include "_filter.pxi"
+include "_counts.pxi"
 
 
 cdef struct SlotIndex:

@@ -10,7 +10,7 @@ Sources: Bloom, 1970; Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficien
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, final
 
 BLOCK_BITS: Final = 512
@@ -89,6 +89,22 @@ class PlainKeyFilter:
 
     def among(self, keys: Iterable[bytes]) -> list[bytes]:
         return [key for key in keys if self.may_hold(key)] if self.used else []
+
+
+def plain_keys_below(keys: Sequence[bytes], below: int) -> list[bytes]:
+    """Those of the keys whose hash is below that 32-bit number, in their order: a sample of the keys,
+    with all uses of each.
+    """
+    return [key for key, code in zip(keys, map(crc32, keys), strict=True) if code < below]
+
+
+def make_keys_below(compiled: bool) -> Callable[[Sequence[bytes], int], list[bytes]]:
+    """``plain_keys_below`` or its compiled twin."""
+    if not compiled:
+        return plain_keys_below
+    from nodecore.table._table import keys_below
+
+    return keys_below
 
 
 def make_key_filter(bits: int, compiled: bool) -> KeyFilter:

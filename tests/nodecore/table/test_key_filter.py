@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodecore.table import TableNotBuiltError, make_table
-from nodecore.table.key_filter import BLOCK_BITS, KeyFilter, make_key_filter
+from nodecore.table.key_filter import (
+    BLOCK_BITS,
+    KeyFilter,
+    make_key_filter,
+    make_keys_below,
+    plain_keys_below,
+)
 
 keys = st.binary(max_size=40)
 
@@ -87,3 +93,13 @@ def test_compiled_and_plain_affirm_the_same(
     asked = asked + added + strangers
     assert one.among(asked) == other.among(asked)
     assert list(map(one.may_hold, asked)) == list(map(other.may_hold, asked))
+
+
+@given(st.lists(keys), st.integers(0, 1 << 32))
+def test_a_sample_of_keys_is_one_sample_compiled_or_not(some: list[bytes], below: int) -> None:
+    _need_compiled()
+    found = plain_keys_below(some, below)
+    assert make_keys_below(True)(some, below) == found
+    assert make_keys_below(False) is plain_keys_below
+    assert plain_keys_below(some, 0) == []
+    assert found == [key for key in some if key in found]
