@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import resource
@@ -15,6 +14,7 @@ from console.errors import UsageError
 from console.runtime.ports import choose_ports, port_base
 from console.runtime.state_dir import home
 from nodecore.limits import CONNECTIONS_MAX
+from nodecore.table import compiled_problem
 
 LIBRARIES: Final = (
     "blake3",
@@ -70,9 +70,10 @@ def examine() -> list[Finding]:
 
 
 def _extension() -> Finding:
-    compiled = importlib.util.find_spec("nodecore.table._table") is not None
+    problem = compiled_problem()
     # Not a fault: everything works without it, at less speed.
-    return Finding("table", "compiled" if compiled else "reference (no compiled extension)", True)
+    text = f"reference (no compiled extension: {problem})" if problem else "compiled"
+    return Finding("table", text, True)
 
 
 def _library(name: str) -> Finding:

@@ -36,7 +36,7 @@ from nodecore.storage.disk import DiskError
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.tiered import make_store
 from nodecore.strong.lives import BOOT_RECORD, LOST_RECORD
-from nodecore.table import make_table
+from nodecore.table import compiled_problem, make_table
 from transport.codec import unpack_plain
 
 
@@ -129,12 +129,18 @@ def _drive(driver: Driver, log: logging.Logger, json_: bool) -> int:
     config = node.config
     driver.listen(config.bind.native, config.bind.resp, config.bind.http)
     driver.on_ready = lambda: _tell_ready(config, json_)
-    kind = "compiled" if node.table.compiled else "reference"
-    log.info("started: pid %d, table %s", os.getpid(), kind)
+    log.info("started: pid %d, table %s", os.getpid(), _table_in_words(node))
     trio.run(_serve, driver)
     assert driver.stop is not None
     log.info("stopped: %s", driver.stop.reason)
     return driver.stop.exit_code
+
+
+def _table_in_words(node: Node) -> str:
+    if node.table.compiled:
+        return "compiled"
+    problem = compiled_problem() if node.config.table == "auto" else ""
+    return f"reference (no compiled one: {problem})" if problem else "reference"
 
 
 async def _serve(driver: Driver) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nodecore.table.interface import Kind, Table
 from nodecore.table.reference import ReferenceTable
 
-__all__ = ["CHOICES", "Kind", "Table", "TableNotBuiltError", "make_table"]
+__all__ = ["CHOICES", "Kind", "Table", "TableNotBuiltError", "compiled_problem", "make_table"]
 
 CHOICES = ("auto", "compiled", "reference")
 
@@ -26,13 +26,7 @@ def make_table(choice: str = "auto") -> Table:
     if choice == "reference":
         return ReferenceTable()
     try:
-        from nodecore.table._table import CompiledTable
-
-        table = _checked(CompiledTable())
-        # What serves beside the table must be of this program too.
-        from nodecore.table._table import CompiledKeyCounts, CompiledKeyFilter  # noqa: F401
-
-        return table
+        return _compiled()
     except ImportError as error:
         if choice == "auto":
             return ReferenceTable()
@@ -40,6 +34,29 @@ def make_table(choice: str = "auto") -> Table:
             "the compiled table was not built: install with a C compiler at hand, or run "
             f"`python setup.py build_ext --inplace` ({error})"
         ) from None
+
+
+def compiled_problem() -> str:
+    """Why ``auto`` means the reference table here; empty where it means the compiled one."""
+    try:
+        _compiled()
+    except ImportError as error:
+        return str(error)
+    return ""
+
+
+def _compiled() -> Table:
+    from nodecore.table._table import CompiledTable
+
+    table = _checked(CompiledTable())
+    # What serves beside the table must be of this program too.
+    from nodecore.table._table import (  # noqa: F401
+        CompiledKeyCounts,
+        CompiledKeyFilter,
+        keys_below,
+    )
+
+    return table
 
 
 def _checked(table: Table) -> Table:

@@ -78,7 +78,7 @@ def print_resp(title: str, figures: dict[tuple[str, str, int], tuple[float, floa
 
 def section_resp(rounds: int, scale: float) -> None:
     """One node beside redis-server; every key that is read exists."""
-    with redis_server() as redis, ringdeck_nodes(1) as compiled:
+    with redis_server() as redis, ringdeck_nodes(1, table="compiled") as compiled:
         with ringdeck_nodes(1, table="reference", name="bench-reference") as reference:
             contenders = {"redis-server": [redis], "compiled": compiled, "reference": reference}
             for servers in contenders.values():

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from nodecore.table import TableNotBuiltError, make_table
+from nodecore.table import TableNotBuiltError, compiled_problem, make_table
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def _without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_extension_the_reference_serves() -> None:
     table = make_table("auto")
     assert not table.compiled
+    assert "nodecore.table._table" in compiled_problem()
     table.put(b"k", 0, b"v", 1, 1, 0)
     entry = table.get(b"k")
     assert entry is not None
@@ -47,5 +48,6 @@ def test_a_table_that_is_older_than_the_program_does_not_serve(
     older.CompiledTable = Older  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "nodecore.table._table", older)
     assert not make_table("auto").compiled
+    assert "older than the program" in compiled_problem()
     with pytest.raises(TableNotBuiltError, match=r"older than the program: it lacks .*serve"):
         make_table("compiled")
