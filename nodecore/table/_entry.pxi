@@ -3,6 +3,8 @@
 cdef bytes NIL_REPLY = b"$-1\r\n"
 cdef enum:
     DETACHED = 0xFFFFFFFF
+    SLOT_MASK = 0x3FFF
+    BARE = 0x8000
     KIND_STRING = 0
     KIND_HASH = 1
     KIND_TOMBSTONE = 255
@@ -39,7 +41,7 @@ cdef class Entry:
     cdef readonly uint32_t node
     cdef readonly uint32_t generation
     cdef uint32_t position
-    cdef readonly uint16_t slot
+    cdef uint16_t slot_marks  # the slot, and BARE above it
     cdef readonly uint8_t kind
     cdef uint8_t marks
 
@@ -65,6 +67,18 @@ cdef class Entry:
         self.marks = (self.marks & 252) | count
 
     @property
+    def slot(self):
+        return slot_in(self)
+
+    @property
+    def bare(self):
+        return self.slot_marks & BARE != 0
+
+    @bare.setter
+    def bare(self, bint is_bare):
+        self.slot_marks = (self.slot_marks & SLOT_MASK) | (BARE if is_bare else 0)
+
+    @property
     def queue(self):
         return self.marks >> 2
 
@@ -76,7 +90,7 @@ cdef class Entry:
         cdef Entry copy = Entry.__new__(Entry)
         copy.key, copy.reply = self.key, self.reply
         copy.hlc, copy.expires_ms, copy.node = self.hlc, self.expires_ms, self.node
-        copy.slot, copy.kind, copy.marks = self.slot, self.kind, self.marks & 3
+        copy.slot_marks, copy.kind, copy.marks = self.slot_marks & SLOT_MASK, self.kind, self.marks & 3
         copy.position = DETACHED
         return copy
 
@@ -84,6 +98,10 @@ cdef class Entry:
         if self.position != DETACHED:
             raise ValueError("the entry is still in a table")
         self.reply = NIL_REPLY
+
+
+cdef inline unsigned int slot_in(Entry entry) noexcept:
+    return entry.slot_marks & SLOT_MASK
 
 
 cdef inline Py_ssize_t size_of(Entry entry) noexcept:

@@ -110,7 +110,8 @@ cdef class CompiledTable:
     cdef char* out
     cdef Py_ssize_t out_used, out_room
     cdef list _touched, _written
-    cdef public list inserted, expiring, older
+    cdef public list inserted, superseded, expiring, older
+    cdef public bint lists_superseded
     cdef public int64_t touches_lost, touches_max, writes_lost
     cdef public int64_t gate_reads, gate_hits, gate_writes
     cdef public int64_t bytes_used, inline_bytes_max
@@ -136,7 +137,7 @@ cdef class CompiledTable:
         self.prefixes = ()
         self.guard_open = True
         self._touched, self._written = [], []
-        self.inserted, self.expiring, self.older = [], [], []
+        self.inserted, self.superseded, self.expiring, self.older = [], [], [], []
         self.touches_max = TOUCHES_MAX
         self.inline_bytes_max = INT64_TOP
 
@@ -250,7 +251,7 @@ cdef class CompiledTable:
         self.tally_bytes[queue] += size
         self.tally_counts[queue] += sign
         if entry.kind == KIND_TOMBSTONE:
-            self.slots[entry.slot].tombstones += sign
+            self.slots[slot_in(entry)].tombstones += sign
 
     cdef Entry fresh(self, bytes key, unsigned int slot):
         """A new entry in cells and slot index, not tallied yet."""
@@ -268,7 +269,7 @@ cdef class CompiledTable:
             if items == NULL:
                 raise MemoryError()
             index.items, index.room = items, room
-        entry.key, entry.reply, entry.slot = key, NIL_REPLY, slot
+        entry.key, entry.reply, entry.slot_marks = key, NIL_REPLY, slot
         entry.kind = KIND_TOMBSTONE
         entry.position = index.used
         index.items[index.used] = <PyObject*>entry
@@ -289,10 +290,10 @@ cdef class CompiledTable:
         cdef Entry entry = Entry.__new__(Entry)
         cdef size_t i = self.cell_of(old)
         self.tally(old, -1)
-        entry.key, entry.reply, entry.slot = old.key, NIL_REPLY, old.slot
+        entry.key, entry.reply, entry.slot_marks = old.key, NIL_REPLY, slot_in(old)
         entry.kind = KIND_TOMBSTONE
         entry.position = old.position
-        self.slots[old.slot].items[old.position] = <PyObject*>entry
+        self.slots[slot_in(old)].items[old.position] = <PyObject*>entry
         self.cells[i] = <PyObject*>entry
         Py_INCREF(entry)
         old.position, old.marks, old.generation = DETACHED, old.marks & 3, 0
@@ -344,7 +345,7 @@ cdef class CompiledTable:
         if found == NULL:
             return None
         cdef Entry entry = <Entry>found
-        cdef SlotIndex* index = &self.slots[entry.slot]
+        cdef SlotIndex* index = &self.slots[slot_in(entry)]
         self.tally(entry, -1)
         self.vacate(self.cell_of(entry))
         Py_DECREF(entry)
@@ -409,7 +410,7 @@ cdef class CompiledTable:
     def touch(self, bytes key not None, Entry entry not None):
         if (entry.marks & 3) < 3:
             entry.marks += 1
-        self.mark(key, entry.slot)
+        self.mark(key, slot_in(entry))
 
     def note(self, keys):
         for slot in self.slots_of(keys):
@@ -498,7 +499,7 @@ cdef class CompiledTable:
                     self.gate_hits += 1
                     if (entry.marks & 3) < 3:
                         entry.marks += 1
-                    self.mark(entry.key, entry.slot)
+                    self.mark(entry.key, slot_in(entry))
                     continue
             PyList_Append(found, None)
         return found
@@ -586,7 +587,7 @@ cdef class CompiledTable:
             self._generation != 0
             and entry.generation == self._generation
             and self.guard_open
-            and self.flags[entry.slot] != 0
+            and self.flags[slot_in(entry)] != 0
         )
 
     cdef int say(self, const char* text, Py_ssize_t size) except -1:
@@ -620,20 +621,20 @@ cdef class CompiledTable:
             self.say_bytes(nil)
             return 1
         entry = <Entry>found
-        if not self.servable(entry) or not self.flags[entry.slot] & self.hit_bits:
+        if not self.servable(entry) or not self.flags[slot_in(entry)] & self.hit_bits:
             return 0
         if gone(entry, now_ms):
-            if not self.flags[entry.slot] & SOLE:
+            if not self.flags[slot_in(entry)] & SOLE:
                 return 0
             self.gate_reads += 1
-            self.mark(entry.key, entry.slot)
+            self.mark(entry.key, slot_in(entry))
             self.say_bytes(nil)
             return 1
         self.gate_reads += 1
         self.gate_hits += 1
         if (entry.marks & 3) < 3:
             entry.marks += 1
-        self.mark(entry.key, entry.slot)
+        self.mark(entry.key, slot_in(entry))
         self.say_bytes(entry.reply)
         return 1
 
@@ -655,7 +656,7 @@ cdef class CompiledTable:
                 return 0
         else:
             entry = <Entry>found
-            if not self.servable(entry) or not self.writable(self.flags[entry.slot]):
+            if not self.servable(entry) or not self.writable(self.flags[slot_in(entry)]):
                 return 0
             growth -= size_of(entry)
             is_fresh = entry.kind == KIND_TOMBSTONE
@@ -669,8 +670,11 @@ cdef class CompiledTable:
         )
         if is_fresh:
             PyList_Append(self.inserted, entry.key)
+        elif self.lists_superseded and not entry.slot_marks & BARE:
+            PyList_Append(self.superseded, entry.key)
+        entry.slot_marks = slot_in(entry) | (BARE if self.lists_superseded else 0)
         self.gate_writes += 1
-        self.mark_write(entry.key, entry.slot)
+        self.mark_write(entry.key, slot_in(entry))
         self.say(b"+OK\r\n", 5)
         return 1
 

@@ -89,6 +89,11 @@ class Entry(Protocol):
     counter: int
     """Policy counter: saturating reference count 0..3 for queue policies."""
 
+    bare: bool
+    """Whether the disk has no record of its key, once those of ``inserted`` and ``superseded`` are gone. A
+    new entry is not; an inline write makes it so while the table ``lists_superseded``; who writes and
+    removes records keeps it true."""
+
     @property
     def queue(self) -> int:
         """Policy queue 1..62 (see ``Table.assign``); 0 = none, QUEUE_TOMBSTONES for tombstones."""
@@ -130,6 +135,10 @@ class Table(Protocol):
     """Those of ``touches_lost`` that were inline writes."""
     inserted: list[bytes]
     """New keys that inline writes created, to be taken by the policy before the next mutation."""
+    superseded: list[bytes]
+    """Other keys that inline writes stored, of entries that were not ``bare``."""
+    lists_superseded: bool
+    """Whether anybody takes ``superseded``."""
     expiring: list[tuple[int, bytes]]
     """(expires_ms, key) that inline writes set, to be taken by the expiry wheel."""
     older: list[int]

@@ -57,22 +57,20 @@ class ReferenceTable:
         self._prefixes: tuple[bytes, ...] = ()
         self._guard_open = True
         self._generation = 0
-        self._queue_bytes = [0] * QUEUES_COUNT
-        self._queue_counts = [0] * QUEUES_COUNT
+        self._queue_bytes, self._queue_counts = [0] * QUEUES_COUNT, [0] * QUEUES_COUNT
         self._bands = [0] * BANDS_COUNT
         self.touched: list[bytes] = []
-        self.touches_lost = 0
         self.written: list[bytes] = []
-        self.writes_lost = 0
+        self.touches_lost = self.writes_lost = 0
         self.touches_max = TOUCHES_MAX
         self.inserted: list[bytes] = []
+        self.superseded: list[bytes] = []
+        self.lists_superseded = False
         self.expiring: list[tuple[int, bytes]] = []
         self.older: list[int] = []
-        self.gate_reads = self.gate_hits = self.gate_writes = 0
-        self.bytes_used = 0
+        self.gate_reads = self.gate_hits = self.gate_writes = self.bytes_used = 0
         self.inline_bytes_max = _INT64_MAX
-        self.hlc_high = 0
-        self.node_tag = 0
+        self.hlc_high = self.node_tag = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -392,6 +390,9 @@ class ReferenceTable:
         stored = self._store(key, Kind.STRING, reply, stamp)
         if fresh:
             self.inserted.append(stored.key)
+        elif self.lists_superseded and not stored.bare:
+            self.superseded.append(stored.key)
+        stored.bare = self.lists_superseded
         self.gate_writes += 1
         self._mark_write(stored.key, stored.slot)
         return b"+OK\r\n"

@@ -16,6 +16,7 @@ class ReferenceEntry:
 
     __slots__ = (
         "attached",
+        "bare",
         "counter",
         "expires_ms",
         "generation",
@@ -35,7 +36,7 @@ class ReferenceEntry:
         self.hlc = self.node = self.expires_ms = 0
         self.kind = int(Kind.TOMBSTONE)
         self.counter = self.queue = self.generation = 0
-        self.attached = False
+        self.attached = self.bare = False
 
     @property
     def value(self) -> bytes:

@@ -20,6 +20,7 @@ class KeyEntry:
     value = b""
     reply = b"$0\r\n\r\n"
     hlc = node = slot = kind = generation = 0
+    bare = False
 
     def __init__(self, key: bytes, size: int, expires_ms: int = 0) -> None:
         self.key = key

@@ -18,6 +18,7 @@ from nodecore.table.interface import (
     SLOT_SOLE,
     SLOT_WRITE,
 )
+from tests.nodecore.storage.worlds import set_command
 
 NewTable = Callable[[], Table]
 NIL = b"$-1\r\n"
@@ -130,6 +131,26 @@ def test_an_inline_write_over_a_tombstone_is_a_new_key(new_table: NewTable) -> N
     assert table.queue_count(QUEUE_TOMBSTONES) == 0
     assert table.slot_live(dead.slot) == 1
     assert dead.queue == 0
+
+
+def test_an_inline_write_makes_an_entry_bare_and_says_so_once(new_table: NewTable) -> None:
+    table = opened(new_table, SLOT_SOLE)
+    there = table.put(b"k", 0, b"v", 1, 1, 0)
+    table.serve(set_command(b"k", b"1"), 1, NIL)
+    assert (table.superseded, there.bare) == ([], False)
+    table.lists_superseded = True
+    for key in (b"k", b"k", b"new", b"new"):
+        table.serve(set_command(key, b"2"), 1, NIL)
+    made = table.get(b"new")
+    assert made is not None
+    assert there.bare
+    assert made.bare
+    assert (table.superseded, table.inserted) == ([b"k"], [b"new"])
+    # It has a record again, of which the next write must tell.
+    there.bare = False
+    table.serve(set_command(b"k", b"3"), 1, NIL)
+    assert table.superseded == [b"k", b"k"]
+    assert there.slot == table.slot_of(b"k")
 
 
 def test_inline_writes_stop_at_the_memory_limit(new_table: NewTable) -> None:
