@@ -46,7 +46,7 @@ class DiskWrite:
     ``records`` are handed to the operating system as one transaction. ``synced`` are flushed to the
     medium off the loop, together with those of other batches; ``Node.on_disk_done`` is called with the
     ticket when they are there (at once when there are none). A failure of either stops the node.
-    Nothing rests on ``spare``: when they can't be written, ``Node.on_disk_refused`` is told why.
+    Nothing rests on ``spare``: when they can't be written, ``Node.on_disk_refused`` is told.
     """
 
     ticket: int

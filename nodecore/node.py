@@ -18,7 +18,7 @@ from nodecore.cluster_figures import ClusterFigures
 from nodecore.config import NodeConfig
 from nodecore.consensus.chain import Chain, ChainPorts
 from nodecore.doors.session import OnOutcome
-from nodecore.effects import Effect, Emit, Persist, Send
+from nodecore.effects import DiskWrite, Effect, Emit, Persist, Send
 from nodecore.event_ring import EventRing
 from nodecore.founding import first_document, own_member
 from nodecore.heat.counter import HeatCounter
@@ -253,10 +253,10 @@ class Node:
         self.now = now
         self.disk.on_done(ticket, now)
 
-    def on_disk_refused(self, text: str, now: Now) -> None:
-        """Records that nothing rests on were not written."""
+    def on_disk_refused(self, effect: DiskWrite, text: str, now: Now) -> None:
+        """Records of a batch that nothing rests on were not written."""
         self.now = now
-        self.disk.on_refused(text, now)
+        self.disk.refuse(effect, text, now)
 
     def close(self) -> None:
         """The process ends in order: what a restart would have to wait for is written down."""

@@ -172,6 +172,8 @@ class DiskUpkeep:
             self._drain = _by_heat(store)
         store.tier.tick(now)
         if store.tier.read_only or store.tier.used_bytes > store.tier.bytes_max:
+            # What was superseded must not come back: that is tried all the same.
+            store.tier.hand_over()
             return False
         for _ in range(min(records_max, len(self._drain))):
             store.write_down(*_key_and_rank(store, self._drain.pop()))

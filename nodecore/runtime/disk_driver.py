@@ -55,7 +55,7 @@ class DiskDriver:
                 self._give_up(error, 1)
                 return
             if refused:
-                self._node.on_disk_refused(refused, now)
+                self._node.on_disk_refused(effect, refused, now)
             if effect.synced:
                 return
         self._node.on_disk_done(effect.ticket, now)

@@ -17,7 +17,7 @@ from typing import Final, final
 import xxhash
 
 from nodecore.disk_faults import UNDISTURBED, DiskVerdict
-from nodecore.effects import DiskWrite
+from nodecore.effects import DiskRecords, DiskWrite
 from nodecore.runtime.disk_store import ACCIDENTS, Environment, Row
 from nodecore.runtime.disk_writer import GONE, Writer
 from nodecore.runtime.process import resident_file_bytes
@@ -163,8 +163,7 @@ class NodeDisk:
         if effect.synced:
             if verdict.error:
                 raise DiskError(f"can't write records: {verdict.text}")
-            rows = [self._stored(row) for row in effect.synced]
-            self._writer.add(effect.ticket, rows, verdict.delay_s)
+            self._writer.add(effect.ticket, self._stored(effect.synced), verdict.delay_s)
         self.commits += 1
         self.commit_s += time.monotonic() - started_s
         return refused
@@ -174,8 +173,7 @@ class NodeDisk:
             if effect.records:
                 raise OSError(verdict.error, verdict.text)
             return verdict.text if effect.spare else ""
-        promised = [self._stored(row) for row in effect.records]
-        spare = [self._stored(row) for row in effect.spare]
+        promised, spare = self._stored(effect.records), self._stored(effect.spare)
         refused = ""
         if spare:
             try:
@@ -209,15 +207,21 @@ class NodeDisk:
                 return str(error)
         return ""
 
-    def _stored(self, row: tuple[int, bytes, bytes | None]) -> Row:
-        area, key, record = row
-        place = _place(key)
-        if record is None:
-            return area, place, None
-        self._serial += 1
-        self._process.reserve(self._serial)
-        tail = b"" if place == key else key
-        return area, place, SERIAL.pack(self._serial, len(tail)) + tail + record
+    def _stored(self, records: DiskRecords) -> list[Row]:
+        serial = self._serial
+        rows: list[Row] = []
+        for area, key, record in records:
+            if record is None:
+                rows.append((area, _place(key), None))
+                continue
+            serial += 1
+            if len(key) <= _LONG_KEY:
+                rows.append((area, key, SERIAL.pack(serial, 0) + record))
+            else:
+                rows.append((area, _place(key), SERIAL.pack(serial, len(key)) + key + record))
+        self._serial = serial
+        self._process.reserve(serial)
+        return rows
 
     def on_finished(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called, from another thread, when :meth:`take_done` has something to say."""

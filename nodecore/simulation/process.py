@@ -234,7 +234,7 @@ class SimProcess:
             self._disk_failed(error)
             return
         if refused:
-            node.on_disk_refused(refused, now)
+            node.on_disk_refused(effect, refused, now)
         if not effect.synced:
             node.on_disk_done(ticket, now)
             return

@@ -11,8 +11,10 @@ from __future__ import annotations
 from array import array
 from typing import Final, final
 
+from xxhash import xxh3_64_digest
+
 from nodecore.ids import SLOTS_COUNT
-from nodecore.storage.paging import HASH_BITS, hash_of
+from nodecore.storage.paging import HASH_BITS
 from nodecore.storage.records import Record
 from nodecore.table.interface import ENTRY_OVERHEAD_BYTES, Entry, Kind
 
@@ -24,7 +26,8 @@ BITS_MIN: Final = 1 << 12
 
 def place_of(slot: int, key: bytes) -> bytes:
     """Where a record of the cache lies: by slot, then in the order in which slots are walked."""
-    return slot.to_bytes(2, "big") + hash_of(key).to_bytes(_HASH_BYTES, "big") + b"\0" + key
+    # The digest is the hash, high bytes first.
+    return slot.to_bytes(2, "big") + xxh3_64_digest(key)[:_HASH_BYTES] + b"\0" + key
 
 
 def place_from(slot: int, least: int) -> bytes:
@@ -51,11 +54,12 @@ def slot_at(place: bytes) -> int:
 class ColdEntry:
     """An entry that is on disk only, in the shape of ``Entry``."""
 
-    __slots__ = ("_record", "counter", "generation", "queue", "slot")
+    __slots__ = ("_record", "bare", "counter", "generation", "queue", "slot")
 
     def __init__(self, record: Record, slot: int) -> None:
         self._record = record
         self.slot = slot
+        self.bare = False
         self.counter = 0
         self.queue = 0
         self.generation = 0

@@ -11,7 +11,7 @@ It knows neither what records mean nor which of them are worth keeping.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final, Protocol, TypeAlias, final
 
@@ -19,6 +19,8 @@ from nodecore.effects import DiskWrite
 from nodecore.ids import Now
 
 OnDurable: TypeAlias = Callable[[Now], None]
+Spares: TypeAlias = Sequence[tuple[bytes, bytes | None]]
+"""(key, record; None: its removal) that nobody was promised."""
 
 
 class Area(IntEnum):
@@ -108,8 +110,8 @@ class DiskWrites:
         """Records of durability ``power`` so far: tells whether something has just written one."""
         self.owes = False
         """A promised record waits to be written: no answer may leave before the batch is taken."""
-        self.on_refused: Callable[[str, Now], None] = _ignore
-        """Told why records that nothing rests on were not written."""
+        self.on_refused: Callable[[str, Spares, Now], None] = _ignore
+        """Told why records of the cache that nothing rests on were not written, and which."""
 
     # -- writing
 
@@ -151,6 +153,23 @@ class DiskWrites:
         self._records.pop(place, None)
         self._synced.pop(place, None)
         self._spare[place] = record
+
+    def put_spares(self, area: Area, rows: Spares) -> None:
+        """As ``put_spare`` for many."""
+        spare = {(area, key): record for key, record in rows}
+        for promised in (self._records, self._synced):
+            for place in promised.keys() & spare.keys():
+                del promised[place]
+        self._spare.update(spare)
+
+    def refuse(self, effect: DiskWrite, text: str, now: Now) -> None:
+        """The spare records of a batch were not written; some of them may have been."""
+        lost = [
+            (key, record)
+            for area, key, record in effect.spare
+            if area == Area.CACHE and not self.waits(Area.CACHE, key)
+        ]
+        self.on_refused(text, lost, now)
 
     def waits(self, area: Area, key: bytes) -> bool:
         """Whether a record or its removal waits for the end of this wake-up."""
@@ -236,5 +255,5 @@ def _rows(batch: _Batch) -> tuple[tuple[int, bytes, bytes | None], ...]:
     return tuple((int(area), key, record) for (area, key), record in batch.items())
 
 
-def _ignore(_text: str, _now: Now) -> None:
+def _ignore(_text: str, _rows: Spares, _now: Now) -> None:
     """Nobody has asked to be told."""

@@ -20,7 +20,7 @@ import xxhash
 
 from nodecore.ids import Version
 from nodecore.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
-from nodecore.table.interface import HLC_MAX, Kind
+from nodecore.table.interface import HLC_MAX, Entry, Kind
 
 MAGIC: Final = b"RR"
 FORMAT_VERSION: Final = 1
@@ -102,25 +102,32 @@ def encode(record: Record) -> bytes:
     Raises:
         ValueError: a field is outside its range.
     """
-    key, value = record.key, record.value
-    if not _in_range(record.kind, record.flags, record.rank, record.version, record.expires_ms):
+    key, kind, value, version, expires_ms, rank, flags = record
+    if not _in_range(kind, flags, rank, version, expires_ms):
         raise ValueError(f"a field of {record!r} is out of range")
     if len(key) > KEY_BYTES_MAX or len(value) > VALUE_BYTES_MAX:
         raise ValueError(f"key of {len(key)} and value of {len(value)} bytes")
-    hlc, node = record.version
     head = _HEADER.pack(
-        MAGIC,
-        FORMAT_VERSION,
-        record.kind,
-        record.flags,
-        record.rank,
-        hlc,
-        node,
-        record.expires_ms,
-        len(key),
-        len(value),
+        MAGIC, FORMAT_VERSION, kind, flags, rank, *version, expires_ms, len(key), len(value)
     )
-    body = b"".join((head, key, value))
+    body = head + key + value
+    return body + xxhash.xxh3_128_digest(body)
+
+
+def encode_entry(entry: Entry, rank: int) -> bytes:
+    """As ``encode`` of an entry of a table, which has looked at the other fields when it took them.
+
+    Raises:
+        ValueError: the expiry or the rank is outside its range.
+    """
+    key, value, expires_ms = entry.key, entry.value, entry.expires_ms
+    if expires_ms > _EXPIRY_MAX or not 0 <= rank <= RANK_MAX:
+        raise ValueError(f"rank {rank} or expiry {expires_ms} is out of range")
+    head = _HEADER.pack(
+        MAGIC, FORMAT_VERSION, entry.kind, 0, rank, entry.hlc, entry.node, expires_ms,
+        len(key), len(value),
+    )  # fmt: skip
+    body = head + key + value
     return body + xxhash.xxh3_128_digest(body)
 
 

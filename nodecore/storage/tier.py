@@ -23,12 +23,14 @@ from nodecore.storage.cold import (
     PREFIX_BYTES,
     ColdCounts,
     filter_bits,
+    key_at,
     place_from,
     place_of,
     slot_at,
 )
-from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability, NoDisk
+from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability, NoDisk, Spares
 from nodecore.storage.eviction.sketch import FrequencySketch
+from nodecore.storage.gathered import Gathered
 from nodecore.storage.records import BadRecord, Record, decode, encode
 from nodecore.table.interface import SLOT_SOLE
 from nodecore.table.key_filter import KeyFilter
@@ -42,8 +44,6 @@ RECORDS_PER_TICK_MAX: Final = 600
 BYTES_PER_TICK_MAX: Final = 4 * 1024 * 1024
 REST_S: Final = 5.0
 """After a refused write nothing is written back for so long."""
-RECORD_EXTRA_BYTES: Final = 64
-"""What the medium adds to a record, for the budget."""
 HOT_WRITES_PER_TICK_MAX: Final = 64
 """Records of hot keys that follow their changes at once, in one tick; others follow at its end."""
 CLOSED_SLOTS_MAX: Final = 64
@@ -82,7 +82,6 @@ class DiskTier:
         self._bits = filter_bits(bytes_max, disk_bytes_max)
         self.rng = rng
         self.bytes_max = disk_bytes_max
-        self._batch_bytes = min(BATCH_BYTES, int(bytes_max * BATCH_SHARE_MAX))
         self.writes = DiskWrites(NoDisk())
         self.active = False
         """Whether there is a disk at all."""
@@ -100,11 +99,12 @@ class DiskTier:
         self.on_unknown: Callable[[int], None] = _ignore
         """Told slots of which a record is lost."""
         self.on_refused: Callable[[str], None] = _ignore_text
+        self.on_lost: Callable[[bytes], None] = _ignore_key
+        """Told keys whose records were refused."""
         self.used_bytes = 0
         self.read_only_until_s = 0.0
         self._now_s = 0.0
-        self._pending: dict[bytes, bytes | None] = {}
-        self._pending_bytes = 0
+        self._gathered = Gathered(min(BATCH_BYTES, int(bytes_max * BATCH_SHARE_MAX)))
         self._records_left = RECORDS_PER_TICK_MAX
         self._bytes_left = BYTES_PER_TICK_MAX
         self.hot: frozenset[bytes] = frozenset()
@@ -128,15 +128,19 @@ class DiskTier:
         filters = self.filter.overhead_bytes
         if self._next_filter is not None:
             filters += self._next_filter.overhead_bytes
-        return filters + self.uses.overhead_bytes + self._pending_bytes
+        return filters + self.uses.overhead_bytes + self._gathered.bytes
 
     @property
     def read_only(self) -> bool:
         """Whether the disk has lately refused to take more."""
         return self._now_s < self.read_only_until_s
 
-    def _refused(self, text: str, now: Now) -> None:
+    def _refused(self, text: str, rows: Spares, now: Now) -> None:
         self.counters["refused"] += 1
+        self._gathered.retain(place for place, _record in rows)
+        for place, record in rows:
+            if record is not None:
+                self.on_lost(key_at(place))
         was = self.read_only
         self._now_s = now.mono_s
         self.read_only_until_s = now.mono_s + REST_S
@@ -190,14 +194,14 @@ class DiskTier:
             return None
 
     def _raw(self, place: bytes) -> bytes | None:
-        if place in self._pending:
-            return self._pending[place]
+        if place in self._gathered:
+            return self._gathered[place]
         return self.writes.get(Area.CACHE, place)
 
     def waits(self, key: bytes) -> bool:
         """Whether something of this key is on its way to the disk."""
         place = place_of(self._slot_of(key), key)
-        return place in self._pending or self.writes.waits(Area.CACHE, place)
+        return place in self._gathered or self.writes.waits(Area.CACHE, place)
 
     def has(self, key: bytes) -> bool | None:
         """Whether there is a record, without looking into it; None: unknown, and reported."""
@@ -214,7 +218,7 @@ class DiskTier:
     def damaged(self, place: bytes) -> None:
         """What lies at a place is no record of its key: it goes, and its slot lacks something."""
         self.counters["checksum_failures"] += 1
-        self._pending.pop(place, None)
+        self._gathered.withdraw(place)
         self.writes.put_spare(Area.CACHE, place, None)
         self.on_unknown(slot_at(place))
 
@@ -241,20 +245,16 @@ class DiskTier:
         self._hot_left -= 1
         return True
 
-    def write_back(self, record: Record) -> None:
+    def write_back(self, slot: int, key: bytes, data: bytes) -> None:
         """Gather a record that nobody was promised; ``accepts`` has been asked."""
-        place = self._begin(record.key)
-        data = encode(record)
-        self._pending[place] = data
-        self._pending_bytes += len(data) + RECORD_EXTRA_BYTES
         self.counters["write_backs"] += 1
-        if self._pending_bytes >= self._batch_bytes:
+        if self._gathered.put(self._begin(slot, key), data):
             self.hand_over()
 
     def write_through(self, record: Record, durability: Durability, now: Now) -> None:
         """Write a record in this wake-up; with a durability it is a promise."""
-        place = self._begin(record.key)
-        self._pending.pop(place, None)
+        place = self._begin(self._slot_of(record.key), record.key)
+        self._gathered.withdraw(place)
         data = encode(record)
         if durability is Durability.MEMORY:
             self.writes.put_spare(Area.CACHE, place, data)
@@ -262,9 +262,9 @@ class DiskTier:
             self.writes.put(Area.CACHE, place, data, durability, None, now)
         self.counters["write_throughs"] += 1
 
-    def _begin(self, key: bytes) -> bytes:
-        slot = self._slot_of(key)
-        self.close(slot)
+    def _begin(self, slot: int, key: bytes) -> bytes:
+        if not self.closed[slot]:
+            self.close(slot)
         self.filter.add(key)
         if self._next_filter is not None:
             self._next_filter.add(key)
@@ -277,27 +277,24 @@ class DiskTier:
 
     def forget_place(self, place: bytes) -> None:
         """As ``forget``, by place."""
-        self._pending[place] = None
-        self._pending_bytes += RECORD_EXTRA_BYTES
         self.counters["superseded"] += 1
-        if self._pending_bytes >= self._batch_bytes:
+        if self._gathered.put(place, None) and not self.read_only:
             self.hand_over()
 
     def hand_over(self) -> None:
-        """Give what has been gathered to the disk, in order, which it likes best."""
-        if not self._pending:
-            return
-        for place in sorted(self._pending):
-            self.writes.put_spare(Area.CACHE, place, self._pending[place])
-        self._pending = {}
-        self._pending_bytes = 0
+        """Give what has been gathered to the disk."""
+        if self._gathered.bytes:
+            self.writes.put_spares(Area.CACHE, self._gathered.take())
 
     # -- counting what is here only
 
     def count(self, key: bytes, change: int) -> None:
         """A live key has become cold (1), or is so no more (-1)."""
         slot = self._slot_of(key)
-        self.count_place(place_of(slot, key) if self.indexed_to is not None else b"", slot, change)
+        if self.indexed_to is None:
+            self.cold.add(slot, change)
+        else:
+            self.count_place(place_of(slot, key), slot, change)
 
     def count_place(self, place: bytes, slot: int, change: int) -> None:
         """As ``count``; what the first walk has not reached yet is counted when it gets there."""
@@ -376,7 +373,8 @@ class DiskTier:
         self._records_left = RECORDS_PER_TICK_MAX
         self._bytes_left = BYTES_PER_TICK_MAX
         self._hot_left = HOT_WRITES_PER_TICK_MAX
-        self.hand_over()
+        if not self.read_only:
+            self.hand_over()
         self.used_bytes = self.writes.store.used_bytes(Area.CACHE)
 
 
@@ -385,6 +383,10 @@ def _nothing() -> None:
 
 
 def _ignore(_slot: int) -> None:
+    """Nobody listens."""
+
+
+def _ignore_key(_key: bytes) -> None:
     """Nobody listens."""
 
 

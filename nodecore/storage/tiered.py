@@ -160,7 +160,6 @@ class TieredStore(TieredRoom):
     def tick(self, now: Now) -> StoreTick:
         """See ``Store.tick``."""
         report = super().tick(now)
-        self._bare.clear()
         if self.tier.active:
             self.tier.tick(now)
         return report

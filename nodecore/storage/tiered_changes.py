@@ -33,8 +33,6 @@ from nodecore.storage.eviction.interface import EvictionPolicy
 from nodecore.storage.memory import Store
 from nodecore.storage.precedence import is_newer
 from nodecore.storage.records import FLAG_DURABLE, RANK_MAX, Record
-from nodecore.storage.reports import Touches
-from nodecore.storage.shadow_feed import SAMPLES_PER_TICK_MAX
 from nodecore.storage.tier import PROMOTE_USES_MIN, DiskTier
 from nodecore.table.interface import Entry, Kind, Table
 from nodecore.table.key_filter import make_key_filter
@@ -72,16 +70,14 @@ class TieredChanges(Store):
             disk_bytes_max,
             random.Random(rng.random()),
         )
+        self.tier.on_lost = self._lose_refused
         self._arriving = b""
         self._went_down = False
         """What is arriving made room for itself by sending its own older entry down."""
         self.durability_of: Callable[[bytes], tuple[Durability, bool]] | None = None
         """(durability, written through) by key; None: no keyspace asks for either."""
-        self._writes_seen = 0
-        self._bare: set[bytes] = set()
-        """Keys of memory that surely have no record, whatever the filter says, since the last tick: most
-        of what the gate writes it has written just before."""
         super().__init__(table, policy, bytes_max, rng)
+        table.lists_superseded = True
         self.evictions |= {"demoted": 0, "disk": 0}
 
     def _bookkeeping_bytes(self) -> int:
@@ -93,32 +89,32 @@ class TieredChanges(Store):
     def _settle(self) -> None:
         """See ``EntryChanges._settle``; records of what the gate has written are superseded."""
         table, tier = self.table, self.tier
-        if not tier.active:
-            super()._settle()
-            return
-        inserted, written, seen = table.inserted, table.written, self._writes_seen
-        self._writes_seen = len(written)
+        inserted = table.inserted
+        superseded, table.superseded = table.superseded, []
         super()._settle()
+        if not tier.active:
+            return
         for key in tier.among(inserted):
             record = self._cold_record(key)
-            if record is not None:
-                self._lose(record)
-                self._bare.add(key)
-        fresh = dict.fromkeys(tier.among(written[seen:] if seen else written))
-        for key in fresh:
-            if key not in self._bare:
+            if record is None:
                 tier.forget(key)
-        self._bare.update(fresh)
+            else:
+                self._lose(record)
+        for key in tier.among(superseded):
+            tier.forget(key)
 
-    def take_touches(self, samples_max: int = SAMPLES_PER_TICK_MAX) -> Touches:
-        """See ``Store.take_touches``."""
-        taken = super().take_touches(samples_max)
-        self._writes_seen = 0
-        return taken
+    def _supersede(self, key: bytes) -> None:
+        """A record of an older entry goes, if there may be one."""
+        entry = self.table.get(key)
+        if entry is None:
+            self.tier.forget(key)
+        elif not entry.bare:
+            entry.bare = True
+            self.tier.forget(key)
 
     def catch_up(self) -> None:
         """Learn of what the gate has written since the last look; before anything that counts or moves."""
-        if self.table.inserted or len(self.table.written) != self._writes_seen:
+        if self.table.inserted or self.table.superseded:
             self._settle()
 
     # -- reading
@@ -186,7 +182,6 @@ class TieredChanges(Store):
 
     def lift(self, record: Record, now: Now) -> Entry:
         """Bring a record up; it stays on disk as long as the entry is not changed."""
-        self._bare.discard(record.key)
         kind, value, expires_ms = record.kind, record.value, record.expires_ms
         result = super().apply(
             record.key, kind, value, record.version, expires_ms, Cause.PROMOTED, now
@@ -244,20 +239,25 @@ class TieredChanges(Store):
     def _follow(self, record: Record, now: Now) -> None:
         """The disk follows a change: with the new record, or without one."""
         key = record.key
-        self._bare.discard(key)
         if self.durability_of is not None:
             durability, through = self.durability_of(key)
             if durability is not Durability.MEMORY:
                 ranked = record._replace(rank=self.rank_of(key), flags=FLAG_DURABLE)
-                self.tier.write_through(ranked, durability, now)
+                self._write_through(ranked, durability, now)
                 return
             if through and record.kind != Kind.TOMBSTONE and not self.tier.read_only:
-                self.tier.write_through(record, durability, now)
+                self._write_through(record, durability, now)
                 return
         if record.kind != Kind.TOMBSTONE and self.tier.follows(key):
-            self.tier.write_through(record._replace(rank=RANK_MAX), Durability.MEMORY, now)
+            self._write_through(record._replace(rank=RANK_MAX), Durability.MEMORY, now)
         else:
-            self.tier.forget(key)
+            self._supersede(key)
+
+    def _write_through(self, record: Record, durability: Durability, now: Now) -> None:
+        entry = self.table.get(record.key)
+        if entry is not None:
+            entry.bare = False
+        self.tier.write_through(record, durability, now)
 
     def apply_batch(
         self,
@@ -312,9 +312,9 @@ class TieredChanges(Store):
         )
 
     def _remove(self, entry: Entry, cause: Cause) -> None:
-        key = entry.key
+        key, bare = entry.key, entry.bare
         self._remove_alone(entry, cause)
-        if cause in _LOST:
+        if cause in _LOST and not bare:
             self.tier.forget(key)
 
     def _remove_alone(self, entry: Entry, cause: Cause) -> None:
@@ -352,14 +352,23 @@ class TieredChanges(Store):
 
     def _expire(self, entry: Entry, now: Now) -> Entry:
         """See ``EntryChanges._expire``; a copy on disk goes, so that a record below a tombstone is one."""
+        bare = entry.bare
         tombstone = super()._expire(entry, now)
-        self.tier.forget(tombstone.key)
+        if not bare:
+            self.tier.forget(tombstone.key)
         return tombstone
 
     def _only_cold(self, key: bytes) -> Record | None:
         if key in self.table or not self.tier.may_hold(key):
             return None
         return self._cold_record(key)
+
+    def _lose_refused(self, key: bytes) -> None:
+        """The disk has refused a record: if memory has given its entry up, that is evicted after all."""
+        if key not in self.table:
+            self.tier.count(key, -1)
+            self.evictions["forced"] += 1
+            self.partial_slots.add(self.table.slot_of(key))
 
     def _lose(self, record: Record) -> None:
         if record.kind != Kind.TOMBSTONE:

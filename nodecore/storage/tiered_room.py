@@ -10,7 +10,7 @@ from nodecore.ids import Version
 from nodecore.storage.causes import Cause
 from nodecore.storage.changes import EVICTED_REPORTED_MAX
 from nodecore.storage.disk import Durability
-from nodecore.storage.records import RANK_MAX, Record
+from nodecore.storage.records import RANK_MAX, Record, encode, encode_entry
 from nodecore.storage.room import choose
 from nodecore.storage.tiered_changes import TieredChanges
 from nodecore.table.interface import Entry, Kind
@@ -33,13 +33,14 @@ class TieredRoom(TieredChanges):
         if choice is None:
             return super()._evict_one()
         entry = choice.entry
-        there = tier.has(entry.key)
+        there = False if entry.bare else tier.has(entry.key)
         if there:
             self._demote(entry)
         elif there is None:
             self._evict_alone(entry)
         elif tier.accepts(entry.size):
-            tier.write_back(self._record_of(entry))
+            rank = min(RANK_MAX, entry.counter + tier.uses.estimate(entry.key))
+            tier.write_back(entry.slot, entry.key, encode_entry(entry, rank))
             self._demote(entry)
         else:
             self._evict(entry)
@@ -62,7 +63,6 @@ class TieredRoom(TieredChanges):
         self._remove_alone(entry, Cause.FORCED)
 
     def _demote(self, entry: Entry) -> None:
-        self._bare.discard(entry.key)
         removed = self.table.remove(entry.key)
         assert removed is not None
         self._went_down = self._went_down or entry.key == self._arriving
@@ -70,24 +70,19 @@ class TieredRoom(TieredChanges):
         self.tier.count(entry.key, 1)
         removed.release()
 
-    def _record_of(self, entry: Entry) -> Record:
-        rank = min(RANK_MAX, entry.counter + self.tier.uses.estimate(entry.key))
-        version = Version(entry.hlc, entry.node)
-        return Record(entry.key, entry.kind, entry.value, version, entry.expires_ms, rank)
-
     def write_down(self, key: bytes, rank: int = RANK_MAX) -> bool:
         """Copy an entry of memory to disk as well, within the budget; whether it is there now."""
         self.catch_up()
-        self._bare.discard(key)
         entry = self.table.get(key)
         if entry is None or entry.kind == Kind.TOMBSTONE or not self.tier.active:
             return False
-        if self.tier.has(key):
+        if not entry.bare and self.tier.has(key):
             self.rank_up(key, rank)
             return True
         if not self.tier.accepts(entry.size):
             return False
-        self.tier.write_back(self._record_of(entry)._replace(rank=rank))
+        entry.bare = False
+        self.tier.write_back(entry.slot, key, encode_entry(entry, rank))
         return True
 
     def rank_up(self, key: bytes, rank: int) -> bool:
@@ -96,7 +91,9 @@ class TieredRoom(TieredChanges):
         A copy that was flushed stays as it is: it would have to be flushed again.
         """
         tier, entry = self.tier, self.table.get(key)
-        if entry is None or not tier.takes or not tier.may_hold(key) or tier.waits(key):
+        if entry is None or entry.bare or not tier.takes:
+            return False
+        if not tier.may_hold(key) or tier.waits(key):
             return False
         if self.durability_of is not None and self.durability_of(key)[0] is Durability.POWER:
             return False
@@ -105,7 +102,7 @@ class TieredRoom(TieredChanges):
             return False
         if record.rank.bit_length() >= rank.bit_length() or not tier.accepts(entry.size):
             return False
-        tier.write_back(record._replace(rank=rank))
+        tier.write_back(entry.slot, key, encode(record._replace(rank=rank)))
         return True
 
     def evict_record(self, record: Record) -> None:

@@ -39,17 +39,14 @@ class FrequencySketch:
     def overhead_bytes(self) -> int:
         return _ROWS * (self._mask + 1)
 
-    def _positions(self, key: bytes) -> tuple[int, int, int, int]:
-        code = xxhash.xxh3_64_intdigest(key)
-        step = (code >> 32) | 1
-        mask = self._mask
-        return code & mask, (code + step) & mask, (code + 2 * step) & mask, (code + 3 * step) & mask
-
     def add(self, key: bytes) -> None:
         """Count a use."""
-        for row, position in zip(self._rows, self._positions(key), strict=True):
-            if row[position] < _TOP:
-                row[position] += 1
+        position = xxhash.xxh3_64_intdigest(key)
+        step = (position >> 32) | 1
+        for row in self._rows:
+            if row[position & self._mask] < _TOP:
+                row[position & self._mask] += 1
+            position += step
         self._seen += 1
         if self._seen >= self._seen_max:
             self._rows = [row.translate(_HALVES) for row in self._rows]
@@ -57,5 +54,12 @@ class FrequencySketch:
 
     def estimate(self, key: bytes) -> int:
         """Uses, 0..15."""
-        pairs = zip(self._rows, self._positions(key), strict=True)
-        return min(row[position] for row, position in pairs)
+        code, mask = xxhash.xxh3_64_intdigest(key), self._mask
+        step = (code >> 32) | 1
+        first, second, third, fourth = self._rows
+        return min(
+            first[code & mask],
+            second[(code + step) & mask],
+            third[(code + 2 * step) & mask],
+            fourth[(code + 3 * step) & mask],
+        )

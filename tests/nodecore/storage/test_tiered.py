@@ -70,7 +70,9 @@ class World:
     def turn(self) -> None:
         effect = self.writes.take()
         if effect is not None:
-            self.disk.write(effect)
+            refused = self.disk.write(effect)
+            if refused:
+                self.writes.refuse(effect, refused, self.now)
             self.disk.land(effect.ticket)
             self.writes.on_done(effect.ticket, self.now)
 
@@ -536,7 +538,7 @@ def test_a_disk_that_refuses_is_left_alone_for_a_while() -> None:
     said: list[str] = []
     world.store.tier.on_refused = said.append
     world.fill(100)
-    world.writes.on_refused("disk full", world.now)
+    world.writes.on_refused("disk full", [], world.now)
     assert said == ["disk full"]
     before = world.store.evictions["demoted"]
     world.fill(200)
@@ -599,6 +601,31 @@ def test_what_the_gate_writes_supersedes_records_and_counts_once() -> None:
     world.restart()
     assert world.value(cold) in (None, b"new")
     assert world.value(warm) in (None, b"new")
+
+
+@pytest.mark.parametrize("how", ["copied down", "hot", "written through"])
+def test_a_record_made_of_what_the_gate_wrote_is_superseded_in_its_turn(how: str) -> None:
+    world = World()
+    world.put_inline(b"k", b"first")
+    world.tick()
+    entry = world.store.table.get(b"k")
+    assert entry is not None
+    assert entry.bare
+    if how == "copied down":
+        world.store.write_down(b"k")
+    elif how == "hot":
+        world.store.tier.filter.add(b"k")
+        world.store.tier.hot = frozenset([b"k"])
+        world.put(b"k", b"second")
+    else:
+        world.store.durability_of = lambda _key: (Durability.PROCESS, False)
+        world.put(b"k", b"second")
+        world.store.durability_of = None
+    world.tick()
+    assert world.store.tier.read(b"k") is not None
+    world.put_inline(b"k", b"third")
+    world.tick()
+    assert world.store.tier.read(b"k") is None
 
 
 def test_what_the_gate_wrote_goes_down_as_it_is() -> None:
@@ -688,6 +715,23 @@ class TieredMachine(RuleBasedStateMachine):
     def write_down(self, key: bytes) -> None:
         self.world.store.write_down(key)
 
+    @rule(key=keys)
+    def heat(self, key: bytes) -> None:
+        self.world.store.tier.hot = frozenset([key])
+
+    @rule(key=keys)
+    def rank_up(self, key: bytes) -> None:
+        self.world.store.catch_up()
+        self.world.store.rank_up(key, RANK_MAX)
+
+    @invariant()
+    def bare_entries_have_no_record(self) -> None:
+        store = self.world.store
+        store.catch_up()
+        for key in self.model:
+            entry = store.table.get(key)
+            assert entry is None or not entry.bare or store.tier.read(key) is None
+
     @rule()
     def take_touches(self) -> None:
         self.world.store.take_touches()
@@ -704,3 +748,46 @@ class TieredMachine(RuleBasedStateMachine):
 
 TieredMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
 test_tiers_against_a_dictionary = TieredMachine.TestCase
+
+
+def test_what_a_disk_refused_to_replace_is_never_served_again() -> None:
+    world = World()
+    world.fill(400)
+    cold = [key for key in world.scanned() if key not in world.store.table]
+    world.disk.refuses = "no space left on device"
+    # The long way and the gate: both supersede records that the disk does not let go of.
+    for number, key in enumerate(cold):
+        if number % 2:
+            world.put(key, b"newer")
+        else:
+            world.put_inline(key, b"newer")
+    world.tick()
+    assert world.store.tier.counters["refused"] > 0
+    world.store.set_bytes_max(24 * KIB)
+    world.tick()
+    gone = [key for key in cold if key not in world.store.table]
+    assert len(gone) > 50
+    assert {world.value(key) for key in cold} <= {None, b"newer"}
+    world.disk.refuses = ""
+    world.tick(elapsed_s=10.0)
+    world.tick()
+    world.restart()
+    assert {world.value(key) for key in cold} <= {None, b"newer"}
+
+
+def test_a_record_that_is_refused_is_an_eviction() -> None:
+    world = World()
+    world.fill(200)
+    before, slots = world.store.evictions["forced"], set(world.store.partial_slots)
+    world.disk.refuses = "no space left on device"
+    number = 0
+    while not world.store.tier.counters["refused"]:
+        world.put(b"more%d" % number)
+        number += 1
+        if number % 50 == 0:
+            world.tick()
+    lost = world.store.evictions["forced"] - before
+    assert lost > 0
+    assert len(world.store.partial_slots - slots) > 0
+    world.disk.refuses = ""
+    assert world.total == len(world.scanned())
