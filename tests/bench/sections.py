@@ -164,34 +164,47 @@ def http(rounds: int, scale: float) -> dict[str, float]:
 
 
 def exact(rounds: int, scale: float) -> dict[str, int]:
-    """The node's own counters, and what its heat has counted, against the number of requests sent.
+    """The nodes' own counters, and what heat has counted, against the number of requests sent: to one
+    node, and to one of three that hold copies of each other's keys.
 
     Raises:
         AssertionError: they differ.
     """
-    requests = int(200_000 * scale)
-    with ringdeck_nodes(1) as nodes:
-        redis_benchmark(nodes, "set", pipeline=16, requests=requests, keys=1000)
-        redis_benchmark(nodes, "get", pipeline=16, requests=requests, keys=1000)
-        # Heat counts by windows of a second: the last one must have been closed.
-        time.sleep(2.5)
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{nodes[0].http}/metrics", timeout=10
-        ) as page:
-            text = page.read().decode()
-    counted = {
+    figures: dict[str, int] = {}
+    for count in (1, 3):
+        # redis-benchmark sends whole pipelines.
+        requests = int(200_000 * scale) // (16 * count) * 16
+        with ringdeck_nodes(count) as nodes:
+            for test in ("set", "get", "incr"):
+                redis_benchmark(nodes, test, pipeline=16, requests=requests, keys=1000)
+            # Heat counts by windows of a second: the last one must have been closed.
+            time.sleep(2.5)
+            counted: dict[str, int] = {}
+            for node in nodes:
+                for name, figure in _counters(node).items():
+                    counted[name] = counted.get(name, 0) + figure
+        print(
+            f"\nexact: {count} node(s), sent {requests:,} each of SET, GET, INCR; counted {counted}"
+        )
+        expected = {
+            "reads_total": requests,
+            "writes_total": 2 * requests,
+            "heat_operations_total": 3 * requests,
+        }
+        assert counted == expected, f"sent {expected}, counted {counted}"
+        figures |= {f"{count} {name}": figure for name, figure in counted.items()}
+    return figures
+
+
+def _counters(node: Server) -> dict[str, int]:
+    """Totals of requests on a node's page of metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.http}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    return {
         name: int(float(found.group(1)))
         for name in ("reads_total", "writes_total", "heat_operations_total")
         if (found := re.search(rf"^ringdeck_{name}(?:{{[^}}]*}})? ([\d.e+]+)$", text, re.MULTILINE))
     }
-    print(f"\nexact: sent {requests:,} SET and {requests:,} GET, counted {counted}")
-    expected = {
-        "reads_total": requests,
-        "writes_total": requests,
-        "heat_operations_total": 2 * requests,
-    }
-    assert counted == expected, f"sent {expected}, counted {counted}"
-    return {"sent": requests, **counted}
 
 
 def _load(module: str, *arguments: str) -> dict[str, float]:
