@@ -78,6 +78,7 @@ def is_whole(found: Cluster) -> bool:
     return all(member["status"] == "alive" for member in found.status()["members"])
 
 
+@pytest.mark.timeout(120 + 20 * KILLS)
 def test_a_killed_node_is_called_failed_within_five_seconds(tmp_path: Path) -> None:
     took_s: list[float] = []
     with cluster(tmp_path, 3, *LOST_FOR_GOOD) as found:
@@ -107,6 +108,7 @@ def busy_cores() -> Iterator[None]:
             burner.wait()
 
 
+@pytest.mark.timeout(120 + 2 * PAUSES_S)
 def test_nodes_that_pause_on_a_busy_machine_are_not_called_failed(tmp_path: Path) -> None:
     rng = random.Random(1)
     pauses = 0
