@@ -9,6 +9,19 @@ import os
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+PARTS = (
+    "_hashing",
+    "_entry",
+    "_filter",
+    "_counts",
+    "_blocks",
+    "_orders",
+    "_worths",
+    "_expiries",
+    "_ghosts",
+)
+"""Files that the module includes."""
+
 
 def extensions() -> list[Extension]:
     if os.environ.get("RINGDECK_NO_EXTENSION", "") not in ("", "0"):
@@ -20,12 +33,7 @@ def extensions() -> list[Extension]:
             Extension(
                 "nodecore.table._table",
                 ["nodecore/table/_table.pyx"],
-                depends=[
-                    "nodecore/table/_hashing.pxi",
-                    "nodecore/table/_entry.pxi",
-                    "nodecore/table/_filter.pxi",
-                    "nodecore/table/_counts.pxi",
-                ],
+                depends=[f"nodecore/table/{part}.pxi" for part in PARTS],
                 optional=True,
             )
         ],

@@ -329,11 +329,11 @@ class EntryChanges:
         """Tell the policy of the uses and insertions that the gate has gathered."""
         table, policy = self.table, self.policy
         if policy.wants_hits:
-            touched = table.touched
+            touched, on_hit = table.touched, policy.on_hit
             for key in islice(touched, self._hits_seen, None):
                 entry = table.get(key)
                 if entry is not None and entry.queue and entry.kind != Kind.TOMBSTONE:
-                    policy.on_hit(entry)
+                    on_hit(entry)
             self._hits_seen = len(touched)
         if table.inserted:
             inserted, table.inserted = table.inserted, []

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, binding=False, always_allow_keywords=False
 """The table, compiled: same interface and same answers as ``reference``.
 
 Entries hang in an open-addressing hash table of our own (32-bit hashes beside pointers, linear
@@ -12,15 +12,17 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 from cpython.object cimport PyObject_Hash
 from cpython.list cimport PyList_Append, PyList_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from libc.math cimport frexp
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import KEY_BYTES_MAX, TOUCHES_MAX, VALUE_BYTES_MAX
 from nodecore.table.interface import BANDS_COUNT, ENTRY_OVERHEAD_BYTES, HLC_MAX, MULTI_GET_BYTES_MAX, SERVE_BYTES_MAX
 from nodecore.table.key_counts import weight_of
+from nodecore.table.orders import USES_MAX
 from nodecore.table.tie import tie_wins
 
 cdef enum:
@@ -49,6 +51,7 @@ include "_hashing.pxi"
 include "_entry.pxi"
 include "_filter.pxi"
 include "_counts.pxi"
+include "_blocks.pxi"
 
 
 cdef struct SlotIndex:
@@ -57,6 +60,15 @@ cdef struct SlotIndex:
     uint32_t room
     uint32_t count
     uint32_t tombstones
+
+
+cdef enum:
+    TWIN = 0x80000000
+    STAMP_TOP = 0x7FFFFFFF
+
+cdef struct Note:
+    uint32_t stamp  # of the entry's last record in an order; 0: in none; with TWIN: hashes as another entry does
+    uint32_t number  # what the order counts
 
 
 cdef inline int64_t ranged(str name, int64_t number, int64_t maximum) except -1:
@@ -88,10 +100,26 @@ cdef inline Py_ssize_t bulk_length(const char* data, Py_ssize_t* at, Py_ssize_t 
     return length
 
 
+cdef class CompiledQueue
+cdef class CompiledRing
+cdef class CompiledOrder
+cdef class CompiledUses
+cdef class CompiledWorths
+cdef class CompiledExpiries
+cdef class CompiledGhosts
+cdef class CompiledMemory
+cdef class CompiledSketch
+
+
 @cython.final
 cdef class CompiledTable:
     cdef PyObject** cells
     cdef uint32_t* hashes
+    cdef Note* notes  # beside the cells while an order needs them, else NULL
+    cdef double* worths  # likewise
+    cdef int64_t notes_wanted, worths_wanted
+    cdef uint32_t stamp
+    cdef size_t found  # where a look-up ended last
     cdef size_t mask
     cdef Py_ssize_t count
     cdef SlotIndex* slots
@@ -150,6 +178,8 @@ cdef class CompiledTable:
                     Py_DECREF(<object>self.cells[i])
         free(self.cells)
         free(self.hashes)
+        free(self.notes)
+        free(self.worths)
         if self.slots != NULL:
             for i in range(<size_t>SLOTS):
                 free(self.slots[i].items)
@@ -188,10 +218,17 @@ cdef class CompiledTable:
         cdef uint32_t code = rd_hash(text, size, self.k0, self.k1)
         cdef size_t i = code & self.mask
         cdef Entry entry
+        if self.notes != NULL:
+            # A use of the entry will write there: fetched while the entry itself is.
+            rd_prefetch(self.notes + i)
+        if self.worths != NULL:
+            rd_prefetch(self.worths + i)
         while self.hashes[i]:
             if self.hashes[i] == code:
                 entry = <Entry>self.cells[i]
+                rd_prefetch(<PyObject*>entry.reply)
                 if PyBytes_GET_SIZE(entry.key) == size and memcmp(PyBytes_AS_STRING(entry.key), text, size) == 0:
+                    self.found = i
                     return self.cells[i]
             i = (i + 1) & self.mask
         return NULL
@@ -203,9 +240,20 @@ cdef class CompiledTable:
         cdef size_t room = (self.mask + 1) * 2, i, j
         cdef PyObject** cells = <PyObject**>malloc(room * sizeof(PyObject*))
         cdef uint32_t* hashes = <uint32_t*>calloc(room, sizeof(uint32_t))
-        if cells == NULL or hashes == NULL:
+        cdef Note* notes = NULL
+        if self.notes != NULL:
+            notes = <Note*>calloc(room, sizeof(Note))
+        cdef double* worths = NULL
+        if self.worths != NULL:
+            worths = <double*>malloc(room * sizeof(double))
+        if (
+            cells == NULL or hashes == NULL or (notes == NULL and self.notes != NULL)
+            or (worths == NULL and self.worths != NULL)
+        ):
             free(cells)
             free(hashes)
+            free(notes)
+            free(worths)
             raise MemoryError()
         for i in range(self.mask + 1):
             if self.hashes[i]:
@@ -214,9 +262,15 @@ cdef class CompiledTable:
                     j = (j + 1) & (room - 1)
                 hashes[j] = self.hashes[i]
                 cells[j] = self.cells[i]
+                if notes != NULL:
+                    notes[j] = self.notes[i]
+                if worths != NULL:
+                    worths[j] = self.worths[i]
         free(self.cells)
         free(self.hashes)
-        self.cells, self.hashes, self.mask = cells, hashes, room - 1
+        free(self.notes)
+        free(self.worths)
+        self.cells, self.hashes, self.notes, self.worths, self.mask = cells, hashes, notes, worths, room - 1
         return 0
 
     cdef size_t cell_of(self, Entry entry) noexcept:
@@ -238,9 +292,127 @@ cdef class CompiledTable:
             if ((i - home) & self.mask) >= ((i - hole) & self.mask):
                 self.hashes[hole] = self.hashes[i]
                 self.cells[hole] = self.cells[i]
+                if self.notes != NULL:
+                    self.notes[hole] = self.notes[i]
+                if self.worths != NULL:
+                    self.worths[hole] = self.worths[i]
                 hole = i
         self.hashes[hole] = 0
         self.cells[hole] = NULL
+        if self.notes != NULL:
+            self.notes[hole].stamp = 0
+
+    # -- notes beside the cells, for orders
+
+    cdef int want_notes(self) except -1:
+        if self.notes == NULL:
+            self.notes = <Note*>calloc(self.mask + 1, sizeof(Note))
+            if self.notes == NULL:
+                raise MemoryError()
+            self.note_twins()
+        self.notes_wanted += 1
+        return 0
+
+    cdef int want_worths(self) except -1:
+        if self.worths == NULL:
+            self.worths = <double*>malloc((self.mask + 1) * sizeof(double))
+            if self.worths == NULL:
+                raise MemoryError()
+        self.worths_wanted += 1
+        return 0
+
+    cdef void drop_worths(self) noexcept:
+        self.worths_wanted -= 1
+        if self.worths_wanted == 0:
+            free(self.worths)
+            self.worths = NULL
+
+    cdef void note_twins(self) noexcept:
+        cdef size_t i, j
+        for i in range(self.mask + 1):
+            j = i
+            while self.hashes[i] and self.hashes[j]:
+                j = (j + 1) & self.mask
+                if self.hashes[j] == self.hashes[i]:
+                    self.notes[i].stamp = self.notes[j].stamp = TWIN
+
+    cdef void drop_notes(self) noexcept:
+        self.notes_wanted -= 1
+        if self.notes_wanted == 0:
+            free(self.notes)
+            self.notes = NULL
+
+    cdef inline uint32_t code_of(self, Entry entry) noexcept:
+        # An empty cell may hold anything.
+        if self.found <= self.mask and self.hashes[self.found] and self.cells[self.found] == <PyObject*>entry:
+            return self.hashes[self.found]
+        return rd_hash(PyBytes_AS_STRING(entry.key), PyBytes_GET_SIZE(entry.key), self.k0, self.k1)
+
+    cdef inline int64_t cell_index(self, Entry entry, uint32_t code) noexcept:
+        """-1 when the entry is not in this table."""
+        cdef size_t i = code & self.mask
+        while self.hashes[i]:
+            if self.cells[i] == <PyObject*>entry:
+                return <int64_t>i
+            i = (i + 1) & self.mask
+        return -1
+
+    cdef inline Note* note_of(self, Entry entry, uint32_t code) noexcept:
+        """NULL when the entry is not in this table."""
+        cdef int64_t cell = self.cell_index(entry, code)
+        return NULL if cell < 0 else &self.notes[cell]
+
+    cdef inline int64_t cell_of_stamp(self, uint32_t code, uint32_t stamp) noexcept:
+        """-1 when no entry with that hash has that stamp."""
+        cdef size_t i = code & self.mask
+        while self.hashes[i]:
+            if self.hashes[i] == code:
+                if self.notes[i].stamp & STAMP_TOP == stamp:
+                    return <int64_t>i
+                if not self.notes[i].stamp & TWIN:
+                    return -1
+            i = (i + 1) & self.mask
+        return -1
+
+    cdef inline void stamp_note(self, Note* note) noexcept:
+        self.stamp = self.stamp + 1 if self.stamp < STAMP_TOP else 1
+        note.stamp = (note.stamp & TWIN) | self.stamp
+
+    cdef inline void fetch_note(self, uint32_t code) noexcept:
+        cdef size_t i = code & self.mask
+        rd_prefetch(self.hashes + i)
+        rd_prefetch(self.notes + i)
+
+    cdef inline void fetch_cell(self, uint32_t code) noexcept:
+        self.fetch_note(code)
+        rd_prefetch(self.cells + (code & self.mask))
+
+    cdef inline void fetch_entry(self, uint32_t code) noexcept:
+        """Of the entry whose cell comes first; a guess."""
+        cdef size_t i = code & self.mask
+        if self.hashes[i]:
+            rd_prefetch(self.cells[i])
+            rd_prefetch(<char*>self.cells[i] + 56)
+
+    cdef inline void fetch_entry_payload(self, uint32_t code) noexcept:
+        cdef size_t i = code & self.mask
+        if self.hashes[i]:
+            fetch_payload(self.cells[i])
+
+    cdef int move(self, Entry entry, int queue) except -1:
+        """As ``assign``, for an order that writes the entry's note next."""
+        if entry.position == DETACHED or entry.kind == KIND_TOMBSTONE:
+            raise ValueError("only a live entry of the table has a queue")
+        cdef int old = entry.marks >> 2
+        cdef int64_t size
+        if old != queue:
+            size = size_of(entry)
+            self.tally_bytes[old] -= size
+            self.tally_counts[old] -= 1
+            self.tally_bytes[queue] += size
+            self.tally_counts[queue] += 1
+            entry.marks = (entry.marks & 3) | (queue << 2)
+        return 0
 
     # -- entries
 
@@ -276,11 +448,17 @@ cdef class CompiledTable:
         index.used += 1
         index.count += 1
         code = rd_hash(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), self.k0, self.k1)
+        cdef uint32_t twin = 0
         i = code & self.mask
         while self.hashes[i]:
+            if self.hashes[i] == code and self.notes != NULL:
+                self.notes[i].stamp |= TWIN
+                twin = TWIN
             i = (i + 1) & self.mask
         self.hashes[i] = code
         self.cells[i] = <PyObject*>entry
+        if self.notes != NULL:
+            self.notes[i].stamp = twin
         Py_INCREF(entry)
         self.count += 1
         return entry
@@ -295,6 +473,8 @@ cdef class CompiledTable:
         entry.position = old.position
         self.slots[slot_in(old)].items[old.position] = <PyObject*>entry
         self.cells[i] = <PyObject*>entry
+        if self.notes != NULL:
+            self.notes[i].stamp &= TWIN
         Py_INCREF(entry)
         old.position, old.marks, old.generation = DETACHED, old.marks & 3, 0
         old.reply = NIL_REPLY
@@ -376,13 +556,76 @@ cdef class CompiledTable:
         if items != NULL:
             index.items, index.room = items, into + 4
 
-    def assign(self, Entry entry not None, int queue):
-        if entry.position == DETACHED or entry.kind == KIND_TOMBSTONE:
-            raise ValueError("only a live entry of the table has a queue")
+    cpdef assign(self, Entry entry, int queue):
+        cdef Note* note
+        if entry is None:
+            raise TypeError("entry must not be None")
         ranged("queue", queue, TOMBSTONES - 1)
-        self.tally(entry, -1)
-        entry.marks = (entry.marks & 3) | (queue << 2)
-        self.tally(entry, 1)
+        if self.notes != NULL and entry.marks >> 2 not in (0, queue) and entry.position != DETACHED:
+            note = self.note_of(entry, self.code_of(entry))
+            if note != NULL:
+                note.stamp &= TWIN
+        self.move(entry, queue)
+
+    def entry_queue(self, int queue):
+        cdef CompiledQueue made = CompiledQueue.__new__(CompiledQueue)
+        made.table, made.number = self, ranged("queue", queue, TOMBSTONES - 1)
+        return made
+
+    def entry_ring(self, int queue):
+        cdef CompiledRing made = CompiledRing.__new__(CompiledRing)
+        made.queue = self.entry_queue(queue)
+        return made
+
+    def entry_order(self, int queue, int feeder=0):
+        cdef CompiledOrder made = CompiledOrder.__new__(CompiledOrder)
+        made.number, made.feeder = ranged("queue", queue, TOMBSTONES - 1), ranged("feeder", feeder, TOMBSTONES - 1)
+        self.want_notes()
+        made.table = self
+        return made
+
+    def use_order(self, int queue, int64_t halve_every):
+        cdef CompiledUses made = CompiledUses.__new__(CompiledUses)
+        made.number, made.halve_every = ranged("queue", queue, TOMBSTONES - 1), ranged("halve_every", halve_every, COUNT_MAX)
+        made.least = made.most = 1
+        self.want_notes()
+        made.table = self
+        return made
+
+    def worth_order(self, int queue):
+        cdef CompiledWorths made = CompiledWorths.__new__(CompiledWorths)
+        made.number = ranged("queue", queue, TOMBSTONES - 1)
+        self.want_notes()
+        try:
+            self.want_worths()
+        except MemoryError:
+            self.drop_notes()
+            raise
+        made.table = self
+        return made
+
+    def expiry_order(self, int queue):
+        cdef CompiledExpiries made = CompiledExpiries.__new__(CompiledExpiries)
+        made.number = ranged("queue", queue, TOMBSTONES - 1)
+        self.want_notes()
+        made.table = self
+        return made
+
+    def ghosts(self, keys_max not None):
+        return made_ghosts(keys_max)
+
+    def key_memory(self):
+        return CompiledMemory.__new__(CompiledMemory)
+
+    def sketch(self, int64_t keys):
+        return made_sketch(keys)
+
+    @property
+    def notes_bytes(self):
+        cdef int64_t each = 0 if self.notes == NULL else <int64_t>sizeof(Note)
+        if self.worths != NULL:
+            each += <int64_t>sizeof(double)
+        return each * <int64_t>(self.mask + 1)
 
     def queue_bytes(self, int queue):
         return self.tally_bytes[ranged("queue", queue, QUEUES - 1)]
@@ -768,3 +1011,9 @@ cdef class CompiledTable:
             if shrunk != NULL:
                 self.out, self.out_room = shrunk, 65536
         return replies, at
+
+
+include "_orders.pxi"
+include "_worths.pxi"
+include "_expiries.pxi"
+include "_ghosts.pxi"

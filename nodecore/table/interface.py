@@ -20,9 +20,22 @@ writes must draw from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from nodecore.table.orders import (
+        EntryOrder,
+        EntryQueue,
+        EntryRing,
+        ExpiryOrder,
+        FrequencySketch,
+        Ghosts,
+        KeyMemory,
+        UseOrder,
+        WorthOrder,
+    )
 
 SLOT_CLOSED: Final = 0
 SLOT_READ: Final = 1
@@ -192,6 +205,37 @@ class Table(Protocol):
 
     def queue_count(self, queue: int) -> int:
         """Entries of a queue."""
+
+    @property
+    def notes_bytes(self) -> int:
+        """As ``OrderMaker.notes_bytes``."""
+
+    def entry_queue(self, queue: int) -> EntryQueue:
+        """As ``OrderMaker.entry_queue``."""
+
+    def entry_ring(self, queue: int) -> EntryRing:
+        """As ``OrderMaker.entry_ring``."""
+
+    def entry_order(self, queue: int, feeder: int = 0) -> EntryOrder:
+        """As ``OrderMaker.entry_order``."""
+
+    def use_order(self, queue: int, halve_every: int) -> UseOrder:
+        """As ``OrderMaker.use_order``."""
+
+    def worth_order(self, queue: int) -> WorthOrder:
+        """As ``OrderMaker.worth_order``."""
+
+    def expiry_order(self, queue: int) -> ExpiryOrder:
+        """As ``OrderMaker.expiry_order``."""
+
+    def ghosts(self, keys_max: Callable[[], int]) -> Ghosts:
+        """As ``OrderMaker.ghosts``."""
+
+    def key_memory(self) -> KeyMemory:
+        """As ``OrderMaker.key_memory``."""
+
+    def sketch(self, keys: int) -> FrequencySketch:
+        """As ``OrderMaker.sketch``."""
 
     def touch(self, key: bytes, entry: Entry) -> None:
         """What the gate does on a hit: bump the counter, append to ``touched``, tally the band."""

@@ -50,7 +50,6 @@ class Adaptive(Policy):
     """The best of several, by trial."""
 
     name = "adaptive"
-    wants_hits = True
 
     def __init__(self, capacity: Capacity) -> None:
         super().__init__(capacity)
@@ -73,6 +72,14 @@ class Adaptive(Policy):
         self._rng = rng
         self._current.use_queues(self._base)
         self._current.bind(table, rng)
+
+    @property
+    def wants_hits(self) -> bool:
+        return not self._follows or self._handover is not None or self._current.wants_hits
+
+    @property
+    def bytes_per_entry(self) -> int:
+        return self._current.bytes_per_entry
 
     @property
     def overhead_bytes(self) -> int:
@@ -132,7 +139,13 @@ class Adaptive(Policy):
         self._current.on_insert(entry)
         self._observe(entry)
 
-    def on_hit(self, entry: Entry) -> None:
+    @property
+    def on_hit(self) -> Callable[[Entry], None]:
+        """The ruling policy's own, where nothing else is to be done."""
+        settled = self._follows and self._handover is None
+        return self._current.on_hit if settled else self._observe_hit
+
+    def _observe_hit(self, entry: Entry) -> None:
         self._current.on_hit(entry)
         self._observe(entry)
 

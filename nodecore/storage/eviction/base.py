@@ -17,8 +17,6 @@ class Policy:
     """Base of the policies; see ``interface.EvictionPolicy`` for what each method means."""
 
     name = ""
-    wants_hits = False
-    bytes_per_entry = 0
 
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
@@ -35,7 +33,15 @@ class Policy:
         return self._bound
 
     @property
+    def wants_hits(self) -> bool:
+        return False
+
+    @property
     def overhead_bytes(self) -> int:
+        return 0
+
+    @property
+    def bytes_per_entry(self) -> int:
         return 0
 
     def bind(self, table: PolicyTable, rng: Random) -> None:

@@ -9,7 +9,6 @@ from random import Random
 from typing import final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.entry_queue import EntryQueue
 from nodecore.storage.eviction.interface import PolicyTable
 from nodecore.table.interface import Entry
 
@@ -22,18 +21,14 @@ class Clock(Policy):
 
     def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
-        self._queue = EntryQueue(table, self.queue_main)
+        self._queue = table.entry_queue(self.queue_main)
 
     def on_insert(self, entry: Entry) -> None:
         entry.counter = 0
         self._queue.push(entry)
 
     def victim(self) -> Entry | None:
-        # Ends after one round at the latest: every entry that is put back has its counter cleared.
-        while (entry := self._queue.pop()) is not None and entry.counter:
-            entry.counter = 0
-            self._queue.rotate(entry)
-        return entry
+        return self._queue.pop_unread(True)
 
     def on_spared(self, entry: Entry) -> None:
         self._queue.rotate(entry)

@@ -6,7 +6,6 @@ from random import Random
 from typing import final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.entry_queue import EntryQueue
 from nodecore.storage.eviction.interface import PolicyTable
 from nodecore.table.interface import Entry
 
@@ -19,7 +18,7 @@ class Fifo(Policy):
 
     def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
-        self._queue = EntryQueue(table, self.queue_main)
+        self._queue = table.entry_queue(self.queue_main)
 
     def on_insert(self, entry: Entry) -> None:
         self._queue.push(entry)

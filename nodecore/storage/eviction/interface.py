@@ -8,11 +8,13 @@ every entry (``Entry.counter``) need no telling.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Protocol
 
 from nodecore.table.interface import Entry
+from nodecore.table.orders import OrderMaker
 
 QUEUE_SMALL: Final = 1
 QUEUE_MAIN: Final = 2
@@ -21,7 +23,7 @@ QUEUES_PER_POLICY: Final = 8
 """Numbers above its base that a policy may use (see ``use_queues``)."""
 
 
-class PolicyTable(Protocol):
+class PolicyTable(OrderMaker, Protocol):
     """What a policy needs of the table; trials run over one that holds keys alone."""
 
     @property
@@ -86,8 +88,9 @@ class EvictionPolicy(Protocol):
     def on_insert(self, entry: Entry) -> None:
         """An entry has become live; it is in queue 0."""
 
-    def on_hit(self, entry: Entry) -> None:
-        """A live entry was read or overwritten."""
+    @property
+    def on_hit(self) -> Callable[[Entry], None]:
+        """To be called with a live entry that was read or overwritten; good until the next other call."""
 
     def on_remove(self, entry: Entry) -> None:
         """A live entry is about to go for other reasons than eviction; it is still in its queue."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import final
 
 from nodecore.table.interface import QUEUES_COUNT, Entry
+from nodecore.table.plain_orders import PlainOrders
 
 
 @final
@@ -37,7 +38,7 @@ class KeyEntry:
 
 
 @final
-class KeyTable:
+class KeyTable(PlainOrders):
     """Keys that a cache would hold."""
 
     def __init__(self) -> None:

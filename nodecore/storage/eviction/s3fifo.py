@@ -17,10 +17,10 @@ from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.entry_queue import EntryQueue
-from nodecore.storage.eviction.ghosts import CompactGhosts, ExactGhosts, Ghosts
+from nodecore.storage.eviction.ghosts import ExactGhosts
 from nodecore.storage.eviction.interface import Capacity, PolicyTable
 from nodecore.table.interface import Entry
+from nodecore.table.orders import Ghosts
 
 SMALL_SHARE: Final = 0.1
 READS_TO_STAY: Final = 2
@@ -41,14 +41,14 @@ class S3Fifo(Policy):
 
     def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
-        self._small = EntryQueue(table, self.queue_small)
-        self._main = EntryQueue(table, self.queue_main)
+        self._small = table.entry_queue(self.queue_small)
+        self._main = table.entry_queue(self.queue_main)
         self._used = table.queue_count if self.capacity.in_objects else table.queue_bytes
         self._ghosts: Ghosts
         if self.capacity.in_objects:
             self._ghosts = ExactGhosts(self._main_max)
         else:
-            self._ghosts = CompactGhosts(lambda: table.queue_count(self.queue_main) + 64)
+            self._ghosts = table.ghosts(lambda: table.queue_count(self.queue_main) + 64)
 
     @property
     def overhead_bytes(self) -> int:
@@ -69,32 +69,17 @@ class S3Fifo(Policy):
 
     def victim(self) -> Entry | None:
         self._has_evicted = True
+        small, main = self._small, self._main
         while True:
             main_full = self._used(self.queue_main) > self._main_max
-            entry = None if main_full else self._from_small()
+            # Whoever was read often enough in the small queue moves on.
+            entry = None if main_full else small.pop_below(READS_TO_STAY, main)
             if entry is None:
-                entry = self._from_main()
+                entry = main.pop_unread(False)
             if entry is None and main_full:
-                entry = self._from_small()
-            if entry is not None or not len(self._main):
+                entry = small.pop_below(READS_TO_STAY, main)
+            if entry is not None or not len(main):
                 return entry
-
-    def _from_small(self) -> Entry | None:
-        """The oldest of the small queue that was not read often enough; the others move on."""
-        while (entry := self._small.pop()) is not None:
-            if entry.counter < READS_TO_STAY:
-                return entry
-            entry.counter = 0
-            self._main.push(entry)
-        return None
-
-    def _from_main(self) -> Entry | None:
-        while (entry := self._main.pop()) is not None:
-            if entry.counter == 0:
-                return entry
-            entry.counter -= 1
-            self._main.rotate(entry)
-        return None
 
     def on_evicted(self, entry: Entry) -> None:
         if entry.queue == self.queue_small:

@@ -20,7 +20,6 @@ from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
 from nodecore.storage.eviction.interface import Capacity, PolicyTable
-from nodecore.storage.eviction.lru import ORDERED_BYTES_PER_ENTRY
 from nodecore.storage.eviction.sketch import FrequencySketch
 from nodecore.storage.eviction.window_climber import WINDOW_SHARE_MIN, WindowClimber
 from nodecore.table.interface import Entry
@@ -39,7 +38,6 @@ class TinyLfu(Policy):
 
     name = "tinylfu"
     wants_hits = True
-    bytes_per_entry = ORDERED_BYTES_PER_ENTRY
 
     def __init__(self, capacity: Capacity) -> None:
         super().__init__(capacity)
@@ -70,9 +68,13 @@ class TinyLfu(Policy):
         }
 
     @property
+    def bytes_per_entry(self) -> int:
+        return 130
+
+    @property
     def overhead_bytes(self) -> int:
         entries = sum(map(len, self._lists.values()))
-        return entries * ORDERED_BYTES_PER_ENTRY + self._sketch.overhead_bytes
+        return entries * 130 + self._sketch.overhead_bytes
 
     def _move(self, entry: Entry, queue: int) -> None:
         if entry.queue in self._lists:

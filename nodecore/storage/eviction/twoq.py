@@ -8,16 +8,15 @@ VLDB 1994 (the full version).
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Callable
 from random import Random
 from typing import Final, final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.entry_queue import EntryQueue
-from nodecore.storage.eviction.ghosts import CompactGhosts, ExactGhosts, Ghosts
+from nodecore.storage.eviction.ghosts import ExactGhosts
 from nodecore.storage.eviction.interface import Capacity, PolicyTable
-from nodecore.storage.eviction.lru import ORDERED_BYTES_PER_ENTRY
 from nodecore.table.interface import Entry
+from nodecore.table.orders import Ghosts
 
 _IN_SHARE: Final = 0.25
 _OUT_SHARE: Final = 0.5
@@ -29,7 +28,6 @@ class TwoQ(Policy):
 
     name = "twoq"
     wants_hits = True
-    bytes_per_entry = ORDERED_BYTES_PER_ENTRY
 
     def __init__(self, capacity: Capacity) -> None:
         super().__init__(capacity)
@@ -38,17 +36,23 @@ class TwoQ(Policy):
 
     def bind(self, table: PolicyTable, rng: Random) -> None:
         super().bind(table, rng)
-        self._in = EntryQueue(table, self.queue_small)
-        self._main: OrderedDict[bytes, Entry] = OrderedDict()
+        self._in = table.entry_queue(self.queue_small)
+        self._main = table.entry_order(self.queue_main)
+        self._used = table.queue_count if self.capacity.in_objects else table.queue_bytes
         self._out: Ghosts
         if self.capacity.in_objects:
             self._out = ExactGhosts(int(self.capacity.limit * _OUT_SHARE))
         else:
-            self._out = CompactGhosts(lambda: len(table) // 2 + 64)
+            self._out = table.ghosts(lambda: len(table) // 2 + 64)
+
+    @property
+    def bytes_per_entry(self) -> int:
+        return self._main.bytes_per_entry
 
     @property
     def overhead_bytes(self) -> int:
-        return len(self._main) * ORDERED_BYTES_PER_ENTRY + self._out.overhead_bytes
+        orders = self._main.bytes_per_entry * (len(self._in) + len(self._main))
+        return orders + self._out.overhead_bytes
 
     def before_insert(self, key: bytes) -> None:
         self._expected = (key, self._out.take(key))
@@ -60,33 +64,25 @@ class TwoQ(Policy):
         else:
             returns = self._out.take(entry.key)
         if returns:
-            self.table.assign(entry, self.queue_main)
-            self._main[entry.key] = entry
+            self._main.push(entry)
         else:
             self._in.push(entry)
 
-    def on_hit(self, entry: Entry) -> None:
-        if entry.queue == self.queue_main and entry.key in self._main:
-            self._main.move_to_end(entry.key)
-
-    def on_remove(self, entry: Entry) -> None:
-        if entry.queue == self.queue_main:
-            self._main.pop(entry.key, None)
+    @property
+    def on_hit(self) -> Callable[[Entry], None]:
+        return self._main.touch
 
     def victim(self) -> Entry | None:
-        oldest_main = next(iter(self._main.values()), None)
-        if oldest_main is None or self.capacity.used(self.table, self.queue_small) > self._in_max:
-            return self._in.pop() or oldest_main
-        return oldest_main
+        if len(self._main) and self._used(self.queue_small) <= self._in_max:
+            return self._main.oldest()
+        return self._in.pop() or self._main.oldest()
 
     def on_evicted(self, entry: Entry) -> None:
         if entry.queue == self.queue_small:
             self._out.add(entry.key)
-        else:
-            del self._main[entry.key]
 
     def on_spared(self, entry: Entry) -> None:
         if entry.queue == self.queue_small:
             self._in.rotate(entry)
         else:
-            self._main.move_to_end(entry.key)
+            self._main.touch(entry)

@@ -253,7 +253,7 @@ class Arc(Model):
 
 
 class Gdsf(Model):
-    """Equal priorities are settled by either."""
+    """Whoever is worth least, to within an eighth of its uses by size."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -272,11 +272,13 @@ class Gdsf(Model):
         del self.entries[key]
 
     def victims(self) -> set[int]:
-        least = min(priority for _size, _uses, priority in self.entries.values())
-        return {key for key, entry in self.entries.items() if entry[2] == least}
+        limit = min(
+            priority + uses / size / 8 + 1e-9 for size, uses, priority in self.entries.values()
+        )
+        return {key for key, entry in self.entries.items() if entry[2] <= limit}
 
     def evict(self, key: int) -> None:
-        self.floor = self.entries.pop(key)[2]
+        self.floor = max(self.floor, self.entries.pop(key)[2])
 
 
 class Ttl(Model):

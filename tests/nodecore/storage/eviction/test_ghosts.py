@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nodecore.storage.eviction.ghosts import CompactGhosts, ExactGhosts
+from nodecore.storage.eviction.ghosts import ExactGhosts
+from nodecore.table import make_table
 
 
 def test_exact_ghosts_forget_the_oldest() -> None:
@@ -14,7 +15,7 @@ def test_exact_ghosts_forget_the_oldest() -> None:
 
 def test_compact_ghosts_remember_nearly_all_of_the_last_keys_and_only_those() -> None:
     resident = 100
-    ghosts = CompactGhosts(lambda: resident)
+    ghosts = make_table().ghosts(lambda: resident)
     resident = 20_000
     for number in range(60_000):
         ghosts.add(b"%d" % number)

@@ -1,0 +1,209 @@
+# GDSF's order, compiled: what `plain_worths` does. A class holds entries of about the same uses by size;
+# as the floor never falls, the one that was touched longest ago is worth least of them.
+
+
+cdef enum:
+    PAGES = 32
+    CLASSES_PER_PAGE = 16
+    DEFERRED = 511
+    PARTS_PER_OCTAVE = 8
+    LEAST_EXPONENT = 40
+
+
+cdef struct WorthClass:
+    Log log
+    int64_t live
+    uint32_t stamp  # of the oldest, 0: not known
+    double worth
+
+
+cdef inline uint32_t class_of(uint32_t uses, Py_ssize_t size) noexcept:
+    """The part of an octave that uses by size falls into."""
+    cdef int exponent
+    cdef double mantissa = frexp(uses / <double>max(1, size), &exponent)
+    return (exponent + LEAST_EXPONENT) * PARTS_PER_OCTAVE + <int>((mantissa * 2 - 1) * PARTS_PER_OCTAVE)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class CompiledWorths:
+    cdef CompiledTable table
+    cdef WorthClass* pages[32]  # made when a class of theirs is first used
+    cdef int64_t counts[32]  # entries in the classes of a page
+    cdef int64_t pages_made
+    cdef int number
+    cdef double floor, highest
+    cdef int64_t blocks
+
+    @property
+    def bytes_per_entry(self):
+        return ORDERED_BYTES + 16
+
+    def __init__(self):
+        raise TypeError("orders are made by their table")
+
+    def __dealloc__(self):
+        cdef int page, i
+        for page in range(PAGES):
+            if self.pages[page] != NULL:
+                for i in range(CLASSES_PER_PAGE):
+                    log_free(&self.pages[page][i].log)
+                free(self.pages[page])
+        if self.table is not None:
+            self.table.drop_worths()
+            self.table.drop_notes()
+
+    def __len__(self):
+        return self.table.tally_counts[self.number]
+
+    @property
+    def overhead_bytes(self):
+        return (
+            (ORDERED_BYTES + 16) * self.table.tally_counts[self.number]
+            + self.pages_made * <int64_t>(CLASSES_PER_PAGE * sizeof(WorthClass))
+        )
+
+    @property
+    def allocated_bytes(self):
+        return self.blocks * <int64_t>sizeof(Block) + self.pages_made * <int64_t>(CLASSES_PER_PAGE * sizeof(WorthClass))
+
+    cdef int place(self, int64_t cell, uint32_t code, uint32_t uses, uint32_t part, double worth) except -1:
+        cdef CompiledTable table = self.table
+        cdef int page = part // CLASSES_PER_PAGE
+        cdef WorthClass* held
+        cdef Note* note = &table.notes[cell]
+        if self.pages[page] == NULL:
+            self.pages[page] = <WorthClass*>calloc(CLASSES_PER_PAGE, sizeof(WorthClass))
+            if self.pages[page] == NULL:
+                raise MemoryError()
+            self.pages_made += 1
+        held = &self.pages[page][part % CLASSES_PER_PAGE]
+        table.stamp_note(note)
+        note.number = uses << 16 | part
+        table.worths[cell] = worth
+        if worth > self.highest:
+            self.highest = worth
+        held.live += 1
+        self.counts[page] += 1
+        self.blocks -= held.log.blocks
+        log_push(&held.log, record_of(code, note.stamp & STAMP_TOP))
+        if held.log.length > 3 * held.live + LOG_SLACK:
+            log_pack(&held.log, <void*>table, stamp_lives, fetch_stamp)
+        self.blocks += held.log.blocks
+        return 0
+
+    cdef uint32_t quit(self, int64_t cell) noexcept:
+        """Take an entry out of its class; returns its uses, 0 when it is in none."""
+        cdef Note* note
+        cdef WorthClass* held
+        cdef uint32_t part
+        if cell < 0:
+            return 0
+        note = &self.table.notes[cell]
+        if not note.stamp & STAMP_TOP:
+            return 0
+        part = note.number & 0xFFFF
+        held = &self.pages[part // CLASSES_PER_PAGE][part % CLASSES_PER_PAGE]
+        if held.stamp == note.stamp & STAMP_TOP:
+            held.stamp = 0
+        note.stamp &= TWIN
+        held.live -= 1
+        self.counts[part // CLASSES_PER_PAGE] -= 1
+        if held.live == 0:
+            self.blocks -= held.log.blocks
+            log_free(&held.log)
+        return note.number >> 16
+
+    def push(self, Entry entry not None):
+        cdef uint32_t code = self.table.code_of(entry)
+        cdef int64_t cell = self.table.cell_index(entry, code)
+        cdef Py_ssize_t size = size_of(entry)
+        if entry.marks >> 2 == self.number:
+            self.quit(cell)
+        self.table.move(entry, self.number)
+        if cell < 0:
+            raise ValueError("the entry is in another table")
+        self.place(cell, code, 1, class_of(1, size), self.floor + 1 / <double>max(1, size))
+
+    def use(self, Entry entry not None):
+        cdef uint32_t code, uses
+        cdef int64_t cell
+        cdef Py_ssize_t size
+        if entry.marks >> 2 != self.number:
+            return
+        code = self.table.code_of(entry)
+        cell = self.table.cell_index(entry, code)
+        uses = self.quit(cell)
+        if uses == 0:
+            return
+        if uses < COUNT_MAX:
+            uses += 1
+        size = size_of(entry)
+        self.place(cell, code, uses, class_of(uses, size), self.floor + uses / <double>max(1, size))
+
+    def defer(self, Entry entry not None):
+        cdef uint32_t code, uses
+        cdef int64_t cell
+        if entry.marks >> 2 == self.number:
+            code = self.table.code_of(entry)
+            cell = self.table.cell_index(entry, code)
+            uses = self.quit(cell)
+            if uses:
+                self.place(cell, code, uses, DEFERRED, self.highest)
+
+    def leave(self, Entry entry not None):
+        if entry.marks >> 2 == self.number:
+            self.quit(self.table.cell_index(entry, self.table.code_of(entry)))
+
+    def evicted(self, Entry entry not None):
+        cdef int64_t cell
+        if entry.marks >> 2 == self.number:
+            cell = self.table.cell_index(entry, self.table.code_of(entry))
+            if cell >= 0 and self.table.notes[cell].number & 0xFFFF != DEFERRED:
+                self.floor = max(self.floor, self.table.worths[cell])
+            self.quit(cell)
+
+    cdef int64_t first_of(self, WorthClass* held) noexcept:
+        """The cell of the oldest of a class."""
+        cdef CompiledTable table = self.table
+        cdef Block* block
+        cdef uint64_t record
+        cdef int64_t cell
+        while True:
+            self.blocks -= held.log.blocks
+            block = log_front(&held.log)
+            self.blocks += held.log.blocks
+            if block == NULL:
+                return -1
+            if block.begin + AHEAD < block.end:
+                table.fetch_cell(<uint32_t>(block.records[block.begin + AHEAD] >> 32))
+            if block.begin + AHEAD_NEAR < block.end:
+                table.fetch_entry(<uint32_t>(block.records[block.begin + AHEAD_NEAR] >> 32))
+            record = block.records[block.begin]
+            cell = table.cell_of_stamp(<uint32_t>(record >> 32), <uint32_t>record)
+            if cell >= 0:
+                return cell
+            log_drop_front(&held.log, block)
+
+    def worst(self):
+        cdef WorthClass* least = NULL
+        cdef WorthClass* held
+        cdef int64_t cell
+        cdef int i
+        for i in range(PAGES * CLASSES_PER_PAGE):
+            if self.counts[i // CLASSES_PER_PAGE] == 0:
+                continue
+            held = &self.pages[i // CLASSES_PER_PAGE][i % CLASSES_PER_PAGE]
+            if held.live == 0:
+                continue
+            if held.stamp == 0:
+                cell = self.first_of(held)
+                if cell < 0:
+                    continue
+                held.stamp, held.worth = self.table.notes[cell].stamp & STAMP_TOP, self.table.worths[cell]
+            if least == NULL or held.worth < least.worth:
+                least = held
+        if least == NULL:
+            return None
+        cell = self.first_of(least)
+        return None if cell < 0 else <Entry>self.table.cells[cell]
