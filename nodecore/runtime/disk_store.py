@@ -3,9 +3,10 @@
 ``process`` is committed without fsync: it survives the death of the process, and is set aside when
 the machine went down under it, because LMDB without fsync may then be torn. ``power`` is committed
 with fsync. LMDB has no checksums of its own pages and believes what they say: after an unclean end,
-and after a clean one when rows can't be reached in order, a child process walks the environment first, and what kills or confuses the child is not opened. What it
-could read is copied, row by row, into a new file, because damage that no reading meets (lists of free
-pages, headers) would fail or kill who writes.
+and after a clean one when rows can't be reached in order, a child process copies the environment first,
+row by row, into a new file, because damage that no reading meets (lists of free pages, headers) would
+fail or kill who writes. Where there is no room for a copy the child only reads. What kills or confuses
+the child is not opened.
 
 It knows neither which of two environments holds the later record (``node_disk``) nor what records
 mean.
@@ -96,10 +97,10 @@ class Environment:
         if not clean and self.kind == "process" and boot != boot_id():
             reason = "the machine went down while they were open, and they had not been flushed"
             self._set_aside(reason, notices)
-        elif not survives(self._walk_all, timeout_s):
-            self._set_aside("their structure is damaged", notices)
         elif survives(self._copy_all, timeout_s):
             replace_durably(self._copy, self._data)
+        elif not survives(self._walk_all, timeout_s):
+            self._set_aside("their structure is damaged", notices)
         else:
             notices.append(
                 f"{self.kind} records of this node were not closed, or are damaged, and could not be copied (is there "
@@ -185,7 +186,9 @@ class Environment:
                         # A key that damage has changed is out of order.
                         for place, stored in portion:
                             transaction.put(place, stored)
-            environment.sync(True)
+            # The other kind is set aside should the machine go down: what it holds need not be flushed.
+            if self.kind == "power":
+                environment.sync(True)
 
     def _open(self) -> lmdb.Environment:
         written_bytes = self._data.stat().st_size if self._data.exists() else 0
@@ -261,13 +264,14 @@ class Environment:
             present = cursor.first() if start is None else cursor.set_range(start)
             if present and cursor.key() == start:
                 present = cursor.next()
-            while present and len(rows) < count:
-                rows.append(cursor.item())
-                if start is not None and rows[-1][0] <= start:
-                    # A damaged key: a walk that went on from it would pass rows over.
-                    raise lmdb.CorruptedError("keys are out of order")
-                start = rows[-1][0]
-                present = cursor.next()
+            if present:
+                rows = list(islice(cursor.iternext(), count))
+        before = start
+        for place, _stored in rows:
+            if before is not None and place <= before:
+                # A damaged key: a walk that went on from it would pass rows over.
+                raise lmdb.CorruptedError("keys are out of order")
+            before = place
         self.touched += len(rows)
         return rows
 

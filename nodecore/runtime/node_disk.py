@@ -104,8 +104,9 @@ class NodeDisk:
         return self._open(area, found)
 
     def _open(self, area: Area, stored: bytes | None) -> bytes | None:
-        if stored is None or stored == GONE:
-            return None
+        return None if stored is None or stored == GONE else self._record(area, stored)
+
+    def _record(self, area: Area, stored: bytes) -> bytes:
         # Damaged lengths leave nothing of a record: who asked is to see that, not that there is none.
         tail = SERIAL.unpack_from(stored)[1] if len(stored) >= SERIAL.size else 0
         record = stored[SERIAL.size + tail :]
@@ -115,18 +116,20 @@ class NodeDisk:
         """See ``DiskStore``."""
         start = None if after is None else _place(after)
         try:
-            rows = dict(self._process.walk(area, start, count))
-            last = max(rows) if len(rows) >= count else None
-            if self._power.entries or self._writer.waiting:
-                others = self._power.walk(area, start, count)
-                if len(others) >= count:
-                    last = others[-1][0] if last is None else min(last, others[-1][0])
-                # What is on its way is later than what has landed in the same environment.
-                for place, stored in dict(others + self._writer.all_flying(area)).items():
-                    if start is None or place > start:
-                        later = _later(rows.get(place), stored)
-                        assert later is not None
-                        rows[place] = later
+            near = self._process.walk(area, start, count)
+            if not (self._power.entries or self._writer.waiting):
+                return [(_key(place, stored), self._record(area, stored)) for place, stored in near]
+            rows = dict(near)
+            last = near[-1][0] if len(near) >= count else None
+            others = self._power.walk(area, start, count)
+            if len(others) >= count:
+                last = others[-1][0] if last is None else min(last, others[-1][0])
+            # What is on its way is later than what has landed in the same environment.
+            for place, stored in dict(others + self._writer.all_flying(area)).items():
+                if start is None or place > start:
+                    later = _later(rows.get(place), stored)
+                    assert later is not None
+                    rows[place] = later
         except ACCIDENTS as error:
             raise DiskError(f"can't read records: {error}") from error
         found: list[tuple[bytes, bytes]] = []

@@ -224,6 +224,8 @@ class DiskWrites:
         """
         while True:
             found = self.store.walk(area, after, count)
+            if not (self._records or self._synced or self._spare):
+                return found
             last = found[-1][0] if len(found) >= count else None
             merged: dict[bytes, bytes | None] = dict(found)
             for batch in (self._records, self._synced, self._spare):

@@ -29,6 +29,7 @@ FLAG_DURABLE: Final = 1
 """Flag: an acknowledged write of a keyspace that promises to keep it; no copy in memory replaces it."""
 
 _HEADER: Final = Struct(">2sBBBBQIQII")
+_RANK_AT: Final = 5
 _CHECKSUM_BYTES: Final = 16
 OVERHEAD_BYTES: Final = _HEADER.size + _CHECKSUM_BYTES
 """What a record is longer than its key and its value."""
@@ -141,24 +142,18 @@ def decode(data: bytes, key: bytes | None = None) -> Record:
     Raises:
         BadRecord: it is none, or another key's.
     """
-    head, key_end, value_end = _head(data)
-    body = memoryview(data)[:value_end]
-    if xxhash.xxh3_128_digest(body) != data[value_end:]:
+    kind, flags, rank, hlc, node, expires_ms, key_end = _fields(data)
+    if xxhash.xxh3_128_digest(data[:-_CHECKSUM_BYTES]) != data[-_CHECKSUM_BYTES:]:
         raise BadRecord(Defect.CHECKSUM, "the checksum differs")
-    if not _in_range(head.kind, head.flags, head.rank, head.version, head.expires_ms):
-        raise BadRecord(Defect.FIELDS, f"a field is out of range: {head!r}")
-    own_key = bytes(data[_HEADER.size : key_end])
+    version = Version(hlc, node)
+    if not _in_range(kind, flags, rank, version, expires_ms):
+        fields = (kind, flags, rank, version, expires_ms)
+        raise BadRecord(Defect.FIELDS, f"a field is out of range: {fields!r}")
+    own_key = data[_HEADER.size : key_end]
     if key is not None and key != own_key:
         raise BadRecord(Defect.MISPLACED, "the record belongs to another key")
-    return Record(
-        own_key,
-        head.kind,
-        bytes(data[key_end:value_end]),
-        head.version,
-        head.expires_ms,
-        head.rank,
-        head.flags,
-    )
+    value = data[key_end:-_CHECKSUM_BYTES]
+    return Record(own_key, kind, value, version, expires_ms, rank, flags)
 
 
 def peek(data: bytes) -> tuple[bytes, RecordHead]:
@@ -167,11 +162,18 @@ def peek(data: bytes) -> tuple[bytes, RecordHead]:
     Raises:
         BadRecord: the form alone shows that it is no record.
     """
-    head, key_end, _value_end = _head(data)
-    return bytes(data[_HEADER.size : key_end]), head
+    kind, flags, rank, hlc, node, expires_ms, key_end = _fields(data)
+    head = RecordHead(kind, flags, rank, Version(hlc, node), expires_ms, len(data))
+    return data[_HEADER.size : key_end], head
 
 
-def _head(data: bytes) -> tuple[RecordHead, int, int]:
+def peek_rank(data: bytes) -> int:
+    """As ``peek``, the rank alone: of what is no record anything."""
+    return data[_RANK_AT] if len(data) > _RANK_AT else 0
+
+
+def _fields(data: bytes) -> tuple[int, int, int, int, int, int, int]:
+    """Kind, flags, rank, clock value, node, expiry, and where the key ends."""
     if len(data) < OVERHEAD_BYTES:
         raise BadRecord(Defect.SHORT, f"{len(data)} bytes are no record")
     magic, version, kind, flags, rank, hlc, node, expires_ms, key_bytes, value_bytes = (
@@ -182,12 +184,10 @@ def _head(data: bytes) -> tuple[RecordHead, int, int]:
     if version != FORMAT_VERSION:
         raise BadRecord(Defect.FORMAT, f"format {version}, this program knows {FORMAT_VERSION}")
     key_end = _HEADER.size + key_bytes
-    value_end = key_end + value_bytes
-    if value_end + _CHECKSUM_BYTES != len(data):
+    if key_end + value_bytes + _CHECKSUM_BYTES != len(data):
         text = f"key of {key_bytes} and value of {value_bytes} bytes in {len(data)}"
         raise BadRecord(Defect.LENGTHS, text)
-    head = RecordHead(kind, flags, rank, Version(hlc, node), expires_ms, len(data))
-    return head, key_end, value_end
+    return kind, flags, rank, hlc, node, expires_ms, key_end
 
 
 def _in_range(kind: int, flags: int, rank: int, version: Version, expires_ms: int) -> bool:

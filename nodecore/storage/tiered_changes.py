@@ -162,12 +162,16 @@ class TieredChanges(Store):
         else:
             table.touches_lost += 1
 
+    def cost_of(self, record: Record) -> int:
+        """Bytes of memory that a record would take."""
+        return len(record.key) + len(record.value) + self._entry_bytes(record.expires_ms)
+
     def _is_worth(self, record: Record) -> bool:
         """Whether a record should come up: there is room, or it beats what would have to go."""
         uses = self.tier.uses
         uses.add(record.key)
         table = self.table
-        size = len(record.key) + len(record.value) + self._entry_bytes(record.expires_ms)
+        size = self.cost_of(record)
         if table.bytes_used + size <= table.inline_bytes_max - self._slack:
             return True
         estimate = uses.estimate(record.key)

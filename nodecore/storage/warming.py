@@ -1,8 +1,9 @@
 """Fills memory from the disk after a start, hottest records first, in small steps.
 
 The first walk over the records counts them by slot and by rank, takes up tombstones, and removes what
-is out of date or belongs to other nodes. Then one walk for each class of ranks, from the hottest,
-lifts records until memory is nearly full. What stays below is found there all the same.
+is out of date or belongs to other nodes. Then walks from the hottest to the coldest ranks lift records
+until memory is nearly full: one for the hottest, one for all others that surely find room, and one for
+each class of ranks after that. What stays below is found there all the same.
 
 What comes up counts by its version alone: whether this node may answer for a slot is decided by those
 who know what it has missed. It reads no clock.
@@ -10,13 +11,13 @@ who know what it has missed. It reads no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from nodecore.ids import Now
 from nodecore.storage.cold import slot_at
 from nodecore.storage.disk import DiskError
-from nodecore.storage.records import RANK_MAX, BadRecord, Record, decode
+from nodecore.storage.records import RANK_MAX, BadRecord, Record, decode, peek_rank
 from nodecore.storage.tiered import TieredStore
 from nodecore.table.interface import Kind
 
@@ -24,6 +25,8 @@ RANK_CLASSES: Final = ((8, RANK_MAX), (4, 7), (2, 3), (1, 1), (0, 0))
 """Lowest and highest rank of each class, hottest first."""
 FULL_SHARE: Final = 0.9
 """Memory is filled up to here: the rest is for what comes meanwhile."""
+HOTTEST_SHARE: Final = 0.1
+"""Of the records that find room, those of the hottest classes with so many are lifted first."""
 
 
 @final
@@ -42,7 +45,9 @@ class Warming:
         self._started_s = now.mono_s
         self._cursor: bytes | None = None
         self._by_rank = [0] * (RANK_MAX + 1)
-        self._classes = list(RANK_CLASSES)
+        self._bytes_by_rank = [0] * (RANK_MAX + 1)
+        self._spans: list[tuple[int, int]] = []
+        """Lowest and highest rank of each walk that is to come, the present one first."""
         self.found = 0
         """Live records on disk."""
         self.lifted = 0
@@ -64,6 +69,8 @@ class Warming:
         indexing = self._store.tier.indexed_to is not None
         for place, data in rows:
             self._cursor = place
+            if not indexing and not self._spans[0][0] <= peek_rank(data) <= self._spans[0][1]:
+                continue
             try:
                 record = decode(data)
             except BadRecord:
@@ -94,13 +101,13 @@ class Warming:
         tier.cold.add(slot, 1)
         self.found += 1
         self._by_rank[record.rank] += 1
+        self._bytes_by_rank[record.rank] += store.cost_of(record)
 
     def _lift(self, record: Record, now: Now) -> bool:
-        """Lift a record of the class that is due; False when memory is full."""
+        """Lift a record of the ranks that are due; False when memory is full."""
         store = self._store
         table = store.table
-        low, high = self._classes[0]
-        if not low <= record.rank <= high or record.key in table:
+        if record.key in table:
             return True
         if table.bytes_used >= FULL_SHARE * table.inline_bytes_max:
             return False
@@ -114,16 +121,47 @@ class Warming:
         if tier.indexed_to is not None:
             tier.indexed_to = None
             tier.end_filter()
+            table = self._store.table
+            room_bytes = FULL_SHARE * table.inline_bytes_max - table.bytes_used
+            self._spans = spans_of(self._by_rank, self._bytes_by_rank, room_bytes)
         else:
-            self._classes.pop(0)
+            self._spans.pop(0)
         self._cursor = None
-        while self._classes:
-            low, high = self._classes[0]
-            if any(self._by_rank[low : high + 1]):
-                return
-            self._classes.pop(0)
-        self._end(now)
+        if not self._spans:
+            self._end(now)
 
     def _end(self, now: Now) -> None:
         self.took_s = now.mono_s - self._started_s
         self.done = True
+
+
+def spans_of(
+    counts: Sequence[int], sizes: Sequence[int], room_bytes: float
+) -> list[tuple[int, int]]:
+    """Ranks (lowest, highest) of the walks that lift records, in order.
+
+    Args:
+        counts: records by rank.
+        sizes: what they cost in memory, in bytes, by rank.
+        room_bytes: room in memory.
+    """
+    present = [(low, high) for low, high in RANK_CLASSES if any(counts[low : high + 1])]
+    fitting: list[tuple[int, int]] = []
+    for low, high in present:
+        room_bytes -= sum(sizes[low : high + 1])
+        if room_bytes < 0:
+            break
+        fitting.append((low, high))
+    spans: list[tuple[int, int]] = []
+    wanted = HOTTEST_SHARE * sum(sum(counts[low : high + 1]) for low, high in fitting)
+    hottest = 0
+    for low, high in fitting:
+        if hottest < wanted:
+            hottest += sum(counts[low : high + 1])
+            first = spans.pop()[1] if spans else high
+            spans.append((low, first))
+        elif len(spans) == 1:
+            spans.append((low, high))
+        else:
+            spans[1] = (low, spans[1][1])
+    return spans + present[len(fitting) :]

@@ -21,7 +21,7 @@ from nodecore.storage.records import RANK_MAX
 from nodecore.storage.scrub import Scrub
 from nodecore.storage.tier import HOT_WRITES_PER_TICK_MAX, RECORDS_PER_TICK_MAX
 from nodecore.storage.tiered import TieredStore, make_store
-from nodecore.storage.warming import Warming
+from nodecore.storage.warming import Warming, spans_of
 from nodecore.table import make_table
 from nodecore.table.interface import SLOT_READ, SLOT_WRITE, Kind
 from tests.nodecore.storage.worlds import set_command
@@ -402,6 +402,32 @@ def test_a_restart_lifts_the_hottest_first() -> None:
     assert 30 <= warming.lifted < 200
     assert all(b"k%d" % number in world.store.table for number in range(0, 300, 10))
     assert world.total == 300
+
+
+def _by_rank(**counts: int) -> list[int]:
+    """Counts by rank, named r0, r1 ..."""
+    return [counts.get(f"r{rank}", 0) for rank in range(RANK_MAX + 1)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "room_records", "spans"),
+    [
+        (_by_rank(), 100, []),
+        (_by_rank(r0=50), 100, [(0, 0)]),
+        (_by_rank(r0=50), 10, [(0, 0)]),
+        # Everything fits: the hottest tenth, then all others in one walk.
+        (_by_rank(r15=6, r5=5, r3=9, r1=30, r0=50), 200, [(4, RANK_MAX), (0, 3)]),
+        (_by_rank(r9=90, r0=10), 200, [(8, RANK_MAX), (0, 0)]),
+        # Of what does not fit, nothing colder comes up before it.
+        (_by_rank(r15=10, r5=20, r3=20, r1=60, r0=50), 50, [(8, RANK_MAX), (2, 7), (1, 1), (0, 0)]),
+        (_by_rank(r15=60, r1=60, r0=50), 50, [(8, RANK_MAX), (1, 1), (0, 0)]),
+    ],
+)
+def test_a_restart_walks_seldom_and_lifts_no_colder_record_before_one_that_may_not_fit(
+    counts: list[int], room_records: int, spans: list[tuple[int, int]]
+) -> None:
+    sizes = [10 * count for count in counts]
+    assert spans_of(counts, sizes, 10.0 * room_records) == spans
 
 
 @pytest.mark.parametrize("durability", list(Durability))
