@@ -122,6 +122,12 @@ class Filling:
         self._epoch, self._joint = epoch, joint
         self._plan(now)
 
+    def forget(self) -> int:
+        """No copy is complete; returns how many were."""
+        count = sum(self.complete)
+        self.complete[:] = bytes(SLOTS_COUNT)
+        return count
+
     def on_streamed(self, peer: NodeId, fields: Mapping[str, object], now: Now) -> None:
         """A source has streamed slots, or its stream has ended."""
         fetch = self._fetches.get(peer)

@@ -182,6 +182,10 @@ class StrongRoom:
         if is_new:
             self.learning.found(now)
         else:
+            # Others know this node from before: what it held of eventual keys is gone as well.
+            changes = self._node.topology_changes
+            changes.slots_reset += changes.filling.forget()
+            changes.refill(False, now)
             self.learning.begin(now)
 
     def _on_change(self, now: Now) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from nodecore.ids import SLOTS_COUNT
+from nodecore.requests import Outcome, Write
 from nodecore.simulation.changing import CHANGING
+from nodecore.simulation.cluster import ClusterOptions, SimCluster
 from nodecore.simulation.run import run_scenario
+from nodecore.simulation.world import World
 
 STATES = {
     "cancelled_by_operator": ("cancelled", "wiped"),
@@ -65,3 +69,20 @@ def test_each_way_that_a_scenario_may_go_is_gone(name: str, seed: int, state: st
     report = run_scenario(name.replace("_", "-"), SCENARIOS[name], seed)
     assert not report.violations, "\n".join(report.violations)
     assert report.states.get(state), f"{state} was not reached: choose another seed"
+
+
+def test_a_founder_that_comes_back_on_an_empty_disk_has_everything_copied() -> None:
+    cluster = SimCluster(World(1), ClusterOptions(3))
+    cluster.start()
+    outcomes: list[Outcome] = []
+    keys = tuple(b"k%d" % number for number in range(60))
+    cluster.submit("n1", Write(keys, keys), outcomes.append)
+    cluster.wait(lambda: bool(outcomes), 2.0, "the keys are written")
+    founding = [process.node.strong.founding for process in cluster.running]
+    cluster.wait(lambda: not any(f.undecided for f in founding), 5.0, "the cluster is founded")
+    cluster.restart("n2", wiped=True)
+    node = cluster.node("n2")
+    cluster.wait(lambda: not node.strong.founding.undecided, 2.0, "n2 is known from before")
+    assert node.topology_changes.slots_reset == SLOTS_COUNT
+    cluster.wait(cluster.all_ready, 5.0, "n2 holds its copies")
+    assert all(node.store.get(key, cluster.process("n2").clock.now()) for key in keys)
