@@ -14,10 +14,12 @@ from typing import Final, final
 
 from nodecore.ids import NodeId
 from nodecore.requests import Done, Failed, Outcome
+from nodecore.simulation.ambushes import Ambusher
 from nodecore.simulation.cluster import SimCluster
 from nodecore.simulation.disk import DamagedRecord
 from nodecore.simulation.history import FOREVER
 from nodecore.simulation.process import SimProcess
+from nodecore.simulation.strong_load import StrongLoad
 from nodecore.simulation.swarm_options import MEMBERS_MAX, SwarmOptions
 from nodecore.simulation.witnesses import Powers, Stalker
 
@@ -51,10 +53,15 @@ class Nemesis:
         cluster: whom it befalls.
         options: which faults, how often.
         reached: told the name of each state that a fault has led to.
+        load: on strong keys, if there is any.
     """
 
     def __init__(
-        self, cluster: SimCluster, options: SwarmOptions, reached: Callable[[str], None]
+        self,
+        cluster: SimCluster,
+        options: SwarmOptions,
+        reached: Callable[[str], None],
+        load: StrongLoad | None = None,
     ) -> None:
         self._cluster = cluster
         self._world = cluster.world
@@ -74,11 +81,12 @@ class Nemesis:
             self.may_lose_memory,
             self.may_die,
             self._isolate,
+            self._join,
             self._start,
             reached,
         )
         stalker = Stalker(cluster, powers, self._rng)
-        self._acts: dict[str, Callable[[], None]] = {
+        self._acts: dict[str, Callable[[], object]] = {
             "cut-one-way": self._cut_one_way,
             "cut-two-ways": self._cut_two_ways,
             "swizzle": self._swizzle,
@@ -97,6 +105,8 @@ class Nemesis:
             "flush": self._flush,
             "age": self._age,
         }
+        if load is not None:
+            self._acts["ambush"] = Ambusher(cluster, powers, self._rng, load).lay
 
     # -- course ------------------------------------------------------------------------------
 
@@ -152,6 +162,7 @@ class Nemesis:
             for other in names:
                 self._cluster.network.heal(one, other)
                 self._cluster.network.slow(one, other, 0.0)
+            self._cluster.network.hear(one)
 
     def mend(self) -> None:
         """Everything runs and everybody reaches everybody."""
@@ -185,6 +196,9 @@ class Nemesis:
         """Whether all others hold what they should."""
         cluster = self._cluster
         members = {member.node_id: None for member in cluster.topology().members}
+        strong = [k for k in cluster.topology().keyspaces if k.mode == "strong"]
+        if any(keyspace.n < _MEMBERS_MIN or keyspace.n_next for keyspace in strong):
+            return False
         for process in cluster.processes.values():
             if process is victim or has_left(process):
                 continue
@@ -279,10 +293,10 @@ class Nemesis:
             victim.disk.wipe()
             self._reached("wiped")
 
-    def _isolate(self, name: str) -> None:
+    def _isolate(self, name: str, low_s: float, high_s: float) -> None:
         others = [other for other in map(str, self._cluster.processes) if other != name]
         self._cluster.cut([name], others)
-        self._for_a_while(2.0, 4.0, lambda: self._heal_pairs([name], others))
+        self._for_a_while(low_s, high_s, lambda: self._heal_pairs([name], others))
 
     def _crash_torn(self) -> None:
         victim = self._kill()
@@ -317,10 +331,11 @@ class Nemesis:
             victim.clock.jump(by_ms)
             self._reached("clock-jumped")
 
-    def _join(self) -> None:
-        if len(self._cluster.running) > 1 and len(self._cluster.processes) < MEMBERS_MAX:
-            self._cluster.add()
-            self._reached("join-asked")
+    def _join(self) -> SimProcess | None:
+        if len(self._cluster.running) < 2 or len(self._cluster.processes) >= MEMBERS_MAX:
+            return None
+        self._reached("join-asked")
+        return self._cluster.add()
 
     def _leave(self) -> None:
         names = self._cluster.names()

@@ -77,6 +77,12 @@ NOTED: Final = (
     "joined",
     "left",
     "clock-unsettled",
+    "lease-refused",
+    "lease-taken-over",
+    "died-between-rounds",
+    "starved-owner-decides",
+    "asked-by-owner-of-old",
+    "round-amid-fewer-copies",
     "core-served-alone",
 )
 """States that this module, the nemesis or the run itself notes."""

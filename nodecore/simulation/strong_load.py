@@ -32,6 +32,8 @@ class StrongOptions:
     """Share of the changes of a register that are SET NX."""
     deletes: float = 0.15
     """Share of the changes of a register."""
+    quiet: int = 0
+    """Counters that nobody works on but :meth:`StrongLoad.strike`."""
 
 
 @final
@@ -65,8 +67,10 @@ class StrongLoad:
         ]
         self._registers = [b"%br%d" % (PREFIX, number) for number in range(options.registers)]
         self._counters = [b"%bc%d" % (PREFIX, number) for number in range(options.counters)]
+        self.quiet = [b"%bq%d" % (PREFIX, number) for number in range(options.quiet)]
         self._running = False
         self._values = 0
+        self._strikes = 0
         self.open = 0
         """Operations that are under way."""
 
@@ -83,9 +87,15 @@ class StrongLoad:
     def read_all(self, node: str, timeout_s: float = 20.0) -> None:
         """Read every key once at one node: what stands there at last."""
         client = RespClient(self._cluster, f"final-{node}", [node])
-        for key in (*self._registers, *self._counters):
+        for key in (*self._registers, *self._counters, *self.quiet):
             self._run(client, Operation(client.name, "read", key, None, 0.0), [b"GET", key])
         self._cluster.wait(lambda: self.open == 0, timeout_s, "every strong operation has ended")
+
+    def strike(self, node: str, key: bytes) -> None:
+        """A client of its own raises a counter once, through this node."""
+        self._strikes += 1
+        client = RespClient(self._cluster, f"strike{self._strikes}", [node])
+        self._run(client, Operation(client.name, "incr", key, None, 0.0), [b"INCR", key])
 
     def _pause(self, client: RespClient) -> None:
         delay_s = self._rng.expovariate(1.0 / self._options.interval_s)

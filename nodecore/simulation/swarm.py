@@ -23,6 +23,8 @@ from typing import Final, final
 from nodecore.simulation.checkers import check_convergence, check_copies, check_ring
 from nodecore.simulation.cluster import SimCluster
 from nodecore.simulation.history import History, Operation, Result
+from nodecore.simulation.lease_load import LeaseLoad
+from nodecore.simulation.leases import check_leases
 from nodecore.simulation.nemesis import Nemesis
 from nodecore.simulation.process import SimProcess
 from nodecore.simulation.sessions import Rules, check_sessions
@@ -90,17 +92,22 @@ class SwarmRun:
         self.history = History()
         self.core_history = History()
         self.workload = Workload(self.cluster, self.history, options.workload())
-        self.nemesis = Nemesis(self.cluster, options, self.reached)
-        self.cluster.may_die = self.nemesis.may_die
         self.strong_history = History()
         self.strong: StrongLoad | None = None
         if options.strong:
+            ambushed = "ambush" in options.rates
             strong_options = StrongOptions(
                 clients=5 if options.strong_alone else 4,
                 registers=options.strong_registers,
-                interval_s=0.05 if options.strong_alone else 0.08,
+                interval_s=(0.05 if options.strong_alone else 0.08) * (2 if ambushed else 1),
+                quiet=8 if ambushed else 0,
             )
             self.strong = StrongLoad(self.cluster, self.strong_history, strong_options)
+        self.nemesis = Nemesis(self.cluster, options, self.reached, self.strong)
+        self.cluster.may_die = self.nemesis.may_die
+        self.leases: LeaseLoad | None = None
+        if options.leases:
+            self.leases = LeaseLoad(self.cluster, options.clocks_differ_s)
         self.judged = 0
         self.inconclusive = 0
         self._harming = False
@@ -127,6 +134,8 @@ class SwarmRun:
             self.workload.start()
         if self.strong is not None:
             self.strong.start()
+        if self.leases is not None:
+            self.leases.start()
         self.cluster.run(0.2)
         self._safety()
         found = self._liveness()
@@ -242,6 +251,8 @@ class SwarmRun:
     def _settle(self) -> list[str]:
         cluster, workload = self.cluster, self.workload
         self.world.note("phase", "settling")
+        if self.leases is not None:
+            self.leases.pause()
         self._broken_s = (self._broken_s[0], self.world.now_s)
         self.nemesis.mend()
         cluster.wait(self._all_run, 10.0, "everybody runs")
@@ -281,6 +292,10 @@ class SwarmRun:
             self.strong.read_all(str(process.node_id))
         judgement = judge_strong(self.strong_history.by_key())
         self.judged, self.inconclusive = judgement.judged, judgement.inconclusive
+        if self.leases is not None:
+            self.reached("lease-refused", self.leases.refused)
+            self.reached("lease-taken-over", self.leases.taken_over)
+            return judgement.violations + check_leases(self.leases.leases)
         return judgement.violations
 
     def _open_strong(self) -> bool:

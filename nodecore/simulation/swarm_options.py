@@ -9,7 +9,7 @@ Source of the idea: Groce et al., "Swarm Testing", 2012.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from random import Random
 from typing import Final
@@ -45,6 +45,8 @@ QUORUMS: Final = (*((3, 2, 1),) * 5, (3, 2, 2), (3, 3, 1), (3, 1, 1))
 STRONG_SERVED: Final = True
 """Whether strong keyspaces are served, so that seeds may work on them."""
 
+_RUN_S_MAX: Final = 30.0
+"""Leases are taken in the first seconds of a run only."""
 MEMBERS_MAX: Final = 6
 """Joins stop here."""
 
@@ -71,6 +73,8 @@ class SwarmOptions:
     killed at once, because strong keys are on disk."""
     rivals: bool
     """Whether every node runs the changes that it is asked for, so that proposers meet."""
+    leases: bool
+    """Whether clients take leases, too: where clocks are not set wrong."""
     strong_registers: int
     """How many of them; seldom used ones show what an owner has missed."""
     rates: Mapping[str, float]
@@ -107,6 +111,11 @@ class SwarmOptions:
     def clocks_sound(self) -> bool:
         """Whether no node can be right to make no versions."""
         return self.skew_ms <= 180.0 and "jump" not in self.rates
+
+    @property
+    def clocks_differ_s(self) -> float:
+        """By how much the clocks of two nodes may differ, where nobody sets them."""
+        return 0.01 + 2.0 * (self.skew_ms / 1000.0 + self.drift * _RUN_S_MAX)
 
     def cluster(self) -> ClusterOptions:
         """The cluster of this seed."""
@@ -175,11 +184,7 @@ def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
     changes = [name for name in ("join", "leave") if name in rates]
     if works_on_strong and changes and rng("split").random() < 0.5:
         rates["split-change"] = rng("split-rate").uniform(0.5, 1.0)
-    sites = {
-        name: probability * rng(f"site:{name}").uniform(0.5, 2.0)
-        for name, probability in SITES.items()
-        if rng(f"enable:{name}").random() < 0.3
-    }
+    sites = _sites(rng)
     if strong_alone:
         # What an acceptor forgets does harm only to rounds that are under way when it dies.
         rates["crash"] = rng("crash").uniform(0.5, 3.0)
@@ -187,21 +192,33 @@ def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
         if rng("promises").random() < 0.5:
             rates["kill-promiser"] = rng("promiser").uniform(1.0, 3.0)
         sites[CRASH_AMONG_EFFECTS] = rng("among").uniform(0.001, 0.004)
+    rivals = works_on_strong and rng("rivals").random() < 0.5
+    members = rng("members").choice((3, 3, 4, 4, 5))
+    ambushed = rivals and rng("ambush").random() < 0.75
+    if ambushed:
+        # It takes a calm cluster to get into one: of the other faults few remain.
+        kept = rng("ambush-beside").sample(list(rates), min(len(rates), 2))
+        rates = {name: 0.5 * rates[name] for name in kept} | {"ambush": 6.0}
+        members = max(members, 4)
+        sites.pop(CRASH_AMONG_EFFECTS, None)
     return SwarmOptions(
-        members=rng("members").choice((3, 3, 4, 4, 5)),
+        members=members,
         replicas=replicas,
         write_quorum=write_quorum,
         read_quorum=read_quorum,
         placement=rng("placement").choice(("ring", "ring", "even")),
         keys=rng("keys").randint(1, 20),
         clients=rng("clients").randint(3, 5),
-        interval_s=rng("interval").uniform(0.03, 0.08),
+        interval_s=rng("interval").uniform(0.03, 0.08) * (2.0 if ambushed else 1.0),
         writes=rng("writes").uniform(0.1, 0.6),
         deletes=rng("deletes").choice((0.0, 0.1, 0.3)),
         filler_bytes=rng("filler").choice((1, 40, 40, 500, 5000)),
         strong=works_on_strong,
         strong_alone=strong_alone,
-        rivals=works_on_strong and rng("rivals").random() < 0.5,
+        rivals=rivals,
+        leases=works_on_strong
+        and rng("leases").random() < 0.4
+        and not {"jump", "age"} & set(rates),
         strong_registers=rng("registers").choice((2, 6)),
         rates=rates,
         sites=sites,
@@ -213,9 +230,17 @@ def draw(seed: int, *, strong: bool = STRONG_SERVED) -> SwarmOptions:
         skew_ms=rng("skew").choice((5.0, 20.0, 125.0, 250.0)),
         drift=rng("drift").choice((0.0, 0.0002, 0.001)),
         down_grace_s=rng("grace").choice((1.5, 3.0, 15.0)),
-        safety_s=rng("safety").uniform(3.0, 5.0),
+        safety_s=rng("safety").uniform(3.0, 5.0) + (5.0 if ambushed else 0.0),
         liveness_s=3.5,
     )
+
+
+def _sites(rng: Callable[[str], Random]) -> dict[str, float]:
+    return {
+        name: probability * rng(f"site:{name}").uniform(0.5, 2.0)
+        for name, probability in SITES.items()
+        if rng(f"enable:{name}").random() < 0.3
+    }
 
 
 def _rates(rng: Random, share: float) -> dict[str, float]:

@@ -26,6 +26,7 @@ _WITNESS_S: Final = (0.02, 1.5)
 _CHANGE_S: Final = (0.02, 3.0)
 _PROMISE_S: Final = (0.005, 0.8)
 """How often one looks, and for how long."""
+_ISOLATED_S: Final = (2.0, 4.0)
 
 
 class Powers(NamedTuple):
@@ -34,8 +35,10 @@ class Powers(NamedTuple):
     active: Callable[[], bool]
     may_lose_memory: Callable[[SimProcess], bool]
     may_die: Callable[[SimProcess], bool]
-    isolate: Callable[[str], None]
-    """Cut a node off for a while."""
+    isolate: Callable[[str, float, float], None]
+    """Cut a node off for a while: at least, at most so many seconds."""
+    join: Callable[[], SimProcess | None]
+    """Let another node join, if there is room for one."""
     start: Callable[[SimProcess], None]
     reached: Callable[[str], None]
 
@@ -91,7 +94,7 @@ class Stalker:
             return False
         staying = [m.node_id for m in change.members_next if topology.member(m.node_id) is not None]
         staying = [name for name in staying if name != change.node_id]
-        self._powers.isolate(str(self._rng.choice(staying)))
+        self._powers.isolate(str(self._rng.choice(staying)), *_ISOLATED_S)
         self._powers.reached("change-split")
         return True
 
@@ -111,7 +114,7 @@ class Stalker:
         self._powers.reached("witness-wiped")
         self._start_soon(victim, 0.1)
         last = next(holder for holder in holders if holder is not victim)
-        self._powers.isolate(str(last.node_id))
+        self._powers.isolate(str(last.node_id), *_ISOLATED_S)
         return True
 
     def _kill_promiser(self, acceptor: NodeId, proposer: NodeId) -> bool:

@@ -20,6 +20,7 @@ from nodecore.storage.disk import Area
 from nodecore.strong import replica as strong_replica
 from nodecore.strong.instance import KeyInstance
 from nodecore.strong.operations import Operation
+from nodecore.strong.record import Record, current_of
 from nodecore.strong.registers import Registers
 from nodecore.strong.room import StrongRoom
 from nodecore.strong.round import Round
@@ -215,6 +216,25 @@ def change_is_read_then_write(patch: Patch) -> None:
         original(self, once, *rest, **options)
 
     patch.setattr(Operation, "__init__", init)
+
+
+def expiry_by_a_fast_clock(patch: Patch) -> None:
+    """Owners let values expire by clocks that are ahead by more than clocks may be."""
+
+    def expired(self: Record, now: Now) -> bool:
+        return not self.dead and 0 < self.expires_ms <= now.wall_ms + 600
+
+    patch.setattr(Record, "expired", expired)
+
+
+def held_leases_ignored(patch: Patch) -> None:
+    """A value that is going to expire does not keep SET NX from writing."""
+
+    def found(record: Record | None, flushed_epoch: int, now: Now) -> Any:
+        mortal = record is not None and record.expires_ms > 0
+        return None if mortal else current_of(record, flushed_epoch, now)
+
+    patch.setattr("nodecore.strong.operations.current_of", found)
 
 
 def new_owners_alone(patch: Patch) -> None:

@@ -150,3 +150,38 @@ def test_a_slow_link_is_slow() -> None:
     assert not b.received
     world.run_for(0.1)
     assert b.received
+
+
+def test_a_stalled_message_holds_up_what_is_behind_it() -> None:
+    world, network, a, b = pair()
+    network.stalled_s = lambda sender, receiver, _message: (
+        2.0 if (sender, receiver) == (A, B) else 0
+    )
+    send(network, a, B, 1)
+    network.stalled_s = None
+    send(network, a, B, 2)
+    world.run_for(1.9)
+    assert not b.received
+    world.run_for(0.2)
+    assert [stream for _peer, stream, _message in b.received] == [0, 0, 1]
+
+
+def test_a_deaf_node_hears_data_at_once_and_the_rest_later() -> None:
+    world, network, a, b = pair()
+    network.deafen(B)
+    send(network, a, B, 1)
+    assert network.send(a, B, Lane.CONTROL, 5, Ping(), reply=False)
+    world.run_for(1.0)
+    assert [stream for _peer, stream, _message in b.received] == [0]
+    network.hear(B)
+    world.run_for(1.0)
+    assert [stream for _peer, stream, _message in b.received] == [0, 5]
+
+
+def test_a_reset_link_loses_what_is_under_way_and_comes_back() -> None:
+    world, network, a, b = pair()
+    send(network, a, B, 3)
+    network.reset(A, B)
+    world.run_for(3.0)
+    assert not b.received
+    assert a.links[-1][2], "dialled again"
