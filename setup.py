@@ -19,6 +19,7 @@ PARTS = (
     "_worths",
     "_expiries",
     "_ghosts",
+    "_segments",
 )
 """Files that the module includes."""
 

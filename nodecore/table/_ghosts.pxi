@@ -11,6 +11,7 @@ cdef enum:
     SKETCH_BLOCK_BYTES = 64  # a line of the processor's cache
     SKETCH_TOP = 15
     SKETCH_SAMPLE = 10
+    SKETCH_WAITING = 8
 
 
 cdef inline uint32_t print_of_key(bytes key) noexcept:
@@ -264,6 +265,8 @@ cdef class CompiledSketch:
     cdef unsigned char* counts
     cdef size_t mask
     cdef int64_t seen, seen_max
+    cdef uint32_t waiting[8]
+    cdef int place
 
     def __init__(self):
         raise TypeError("sketches are made by their table")
@@ -275,8 +278,8 @@ cdef class CompiledSketch:
     def overhead_bytes(self):
         return <int64_t>((self.mask + 1) * SKETCH_BLOCK_BYTES)
 
-    cdef inline void count(self, bytes key) noexcept:
-        cdef uint64_t code = print_of_key(key) * <uint64_t>0x9E3779B97F4A7C15u
+    cdef void apply(self, uint32_t key_code) noexcept:
+        cdef uint64_t code = key_code * <uint64_t>0x9E3779B97F4A7C15u
         cdef unsigned char* row = self.counts + ((code >> 32) & self.mask) * SKETCH_BLOCK_BYTES
         cdef size_t i
         code >>= 16
@@ -290,10 +293,28 @@ cdef class CompiledSketch:
                 self.counts[i] >>= 1
             self.seen //= 2
 
+    cdef inline void count(self, bytes key) noexcept:
+        """Counted a few uses later, when its block has arrived, or before somebody looks."""
+        cdef uint32_t code = print_of_key(key), before = self.waiting[self.place]
+        rd_prefetch(self.counts + ((code * <uint64_t>0x9E3779B97F4A7C15u >> 32) & self.mask) * SKETCH_BLOCK_BYTES)
+        self.waiting[self.place] = code
+        self.place = (self.place + 1) % SKETCH_WAITING
+        if before:
+            self.apply(before)
+
+    cdef void settle(self) noexcept:
+        cdef int i
+        for i in range(SKETCH_WAITING):
+            if self.waiting[self.place]:
+                self.apply(self.waiting[self.place])
+                self.waiting[self.place] = 0
+            self.place = (self.place + 1) % SKETCH_WAITING
+
     def add(self, bytes key not None):
         self.count(key)
 
     def estimate(self, bytes key not None):
+        self.settle()
         cdef uint64_t code = print_of_key(key) * <uint64_t>0x9E3779B97F4A7C15u
         cdef unsigned char* row = self.counts + ((code >> 32) & self.mask) * SKETCH_BLOCK_BYTES
         cdef int least = SKETCH_TOP, i

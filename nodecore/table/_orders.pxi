@@ -272,7 +272,8 @@ cdef class CompiledOrder:
             self.table.move(entry, self.number)
         self.append(entry)
 
-    def oldest(self):
+    cdef PyObject* first(self) noexcept:
+        """The entry that was touched longest ago; NULL when there is none."""
         cdef CompiledTable table = self.table
         cdef Block* block
         cdef uint64_t record
@@ -281,7 +282,7 @@ cdef class CompiledOrder:
         while True:
             block = log_front(&self.log)
             if block == NULL:
-                return None
+                return NULL
             at = block.begin
             if at + AHEAD_FAR < block.end:
                 table.fetch_cell(<uint32_t>(block.records[at + AHEAD_FAR] >> 32))
@@ -292,8 +293,12 @@ cdef class CompiledOrder:
             record = block.records[at]
             cell = table.cell_of_stamp(<uint32_t>(record >> 32), <uint32_t>record)
             if cell >= 0:
-                return <Entry>table.cells[cell]
+                return table.cells[cell]
             log_drop_front(&self.log, block)
+
+    def oldest(self):
+        cdef PyObject* found = self.first()
+        return None if found == NULL else <Entry>found
 
 
 cdef enum:

@@ -12,7 +12,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 from cpython.object cimport PyObject_Hash
 from cpython.list cimport PyList_Append, PyList_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.math cimport frexp
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
@@ -109,6 +108,7 @@ cdef class CompiledExpiries
 cdef class CompiledGhosts
 cdef class CompiledMemory
 cdef class CompiledSketch
+cdef class CompiledSegments
 
 
 @cython.final
@@ -226,7 +226,7 @@ cdef class CompiledTable:
         while self.hashes[i]:
             if self.hashes[i] == code:
                 entry = <Entry>self.cells[i]
-                rd_prefetch(<PyObject*>entry.reply)
+                rd_prefetch(<char*><PyObject*>entry.reply + 16)
                 if PyBytes_GET_SIZE(entry.key) == size and memcmp(PyBytes_AS_STRING(entry.key), text, size) == 0:
                     self.found = i
                     return self.cells[i]
@@ -609,6 +609,14 @@ cdef class CompiledTable:
         made.number = ranged("queue", queue, TOMBSTONES - 1)
         self.want_notes()
         made.table = self
+        return made
+
+    def segmented_order(self, tuple queues not None, int64_t keys, bint in_objects):
+        cdef CompiledSegments made = CompiledSegments.__new__(CompiledSegments)
+        window, probation, protected = queues
+        made.window, made.probation = self.entry_order(window), self.entry_order(probation)
+        made.protected, made.sketch = self.entry_order(protected), made_sketch(keys)
+        made.in_objects = in_objects
         return made
 
     def ghosts(self, keys_max not None):
@@ -1017,3 +1025,4 @@ include "_orders.pxi"
 include "_worths.pxi"
 include "_expiries.pxi"
 include "_ghosts.pxi"
+include "_segments.pxi"

@@ -17,11 +17,11 @@ cdef struct WorthClass:
     double worth
 
 
-cdef inline uint32_t class_of(uint32_t uses, Py_ssize_t size) noexcept:
-    """The part of an octave that uses by size falls into."""
-    cdef int exponent
-    cdef double mantissa = frexp(uses / <double>max(1, size), &exponent)
-    return (exponent + LEAST_EXPONENT) * PARTS_PER_OCTAVE + <int>((mantissa * 2 - 1) * PARTS_PER_OCTAVE)
+cdef inline uint32_t class_of(double ratio) noexcept:
+    """The part of an octave that uses by size falls into: exponent and first bits of the mantissa."""
+    cdef uint64_t bits
+    memcpy(&bits, &ratio, sizeof(bits))
+    return <uint32_t>(bits >> 49) - (1022 - LEAST_EXPONENT) * PARTS_PER_OCTAVE
 
 
 @cython.final
@@ -117,18 +117,18 @@ cdef class CompiledWorths:
     def push(self, Entry entry not None):
         cdef uint32_t code = self.table.code_of(entry)
         cdef int64_t cell = self.table.cell_index(entry, code)
-        cdef Py_ssize_t size = size_of(entry)
+        cdef double ratio = 1 / <double>max(1, size_of(entry))
         if entry.marks >> 2 == self.number:
             self.quit(cell)
         self.table.move(entry, self.number)
         if cell < 0:
             raise ValueError("the entry is in another table")
-        self.place(cell, code, 1, class_of(1, size), self.floor + 1 / <double>max(1, size))
+        self.place(cell, code, 1, class_of(ratio), self.floor + ratio)
 
     def use(self, Entry entry not None):
         cdef uint32_t code, uses
         cdef int64_t cell
-        cdef Py_ssize_t size
+        cdef double ratio
         if entry.marks >> 2 != self.number:
             return
         code = self.table.code_of(entry)
@@ -138,8 +138,8 @@ cdef class CompiledWorths:
             return
         if uses < COUNT_MAX:
             uses += 1
-        size = size_of(entry)
-        self.place(cell, code, uses, class_of(uses, size), self.floor + uses / <double>max(1, size))
+        ratio = uses / <double>max(1, size_of(entry))
+        self.place(cell, code, uses, class_of(ratio), self.floor + ratio)
 
     def defer(self, Entry entry not None):
         cdef uint32_t code, uses

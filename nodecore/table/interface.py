@@ -25,14 +25,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from nodecore.table.memories import FrequencySketch, Ghosts, KeyMemory
     from nodecore.table.orders import (
         EntryOrder,
         EntryQueue,
         EntryRing,
         ExpiryOrder,
-        FrequencySketch,
-        Ghosts,
-        KeyMemory,
+        SegmentedOrder,
         UseOrder,
         WorthOrder,
     )
@@ -227,6 +226,11 @@ class Table(Protocol):
 
     def expiry_order(self, queue: int) -> ExpiryOrder:
         """As ``OrderMaker.expiry_order``."""
+
+    def segmented_order(
+        self, queues: tuple[int, int, int], keys: int, in_objects: bool
+    ) -> SegmentedOrder:
+        """As ``OrderMaker.segmented_order``."""
 
     def ghosts(self, keys_max: Callable[[], int]) -> Ghosts:
         """As ``OrderMaker.ghosts``."""

@@ -1,6 +1,6 @@
-"""Orders of entries and memories of keys that a table offers to eviction policies.
+"""Orders of entries that a table offers to eviction policies, with the memories of ``memories``.
 
-``plain_orders`` and ``plain_ghosts`` (plain Python, the specification, over any table) and the
+The ``plain_`` modules (plain Python, the specification, over any table) and the
 compiled table's own implement exactly this; a property test holds them equal. None of them removes an
 entry or decides which one goes: policies do.
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, Self
 
 from nodecore.table.interface import Entry
+from nodecore.table.memories import FrequencySketch, Ghosts, KeyMemory
 
 USES_MAX: Final = 65_535
 """Where uses stop being counted."""
@@ -236,64 +237,61 @@ class ExpiryOrder(Protocol):
         """The entry that expires soonest; it stays."""
 
 
-class Ghosts(Protocol):
-    """A bounded memory of keys, oldest forgotten first."""
-
-    @property
-    def overhead_bytes(self) -> int:
-        """Memory."""
-
-    def add(self, key: bytes) -> None:
-        """Remember a key; the oldest is forgotten when there is no room."""
-
-    def take(self, key: bytes) -> bool:
-        """Whether the key was remembered; it is forgotten."""
-
-
-class KeyMemory(Protocol):
-    """Keys with the size that each had, oldest first."""
-
-    @property
-    def total(self) -> int:
-        """Sum of the sizes."""
-
-    @property
-    def overhead_bytes(self) -> int:
-        """Memory."""
-
-    def __len__(self) -> int: ...
-
-    def __contains__(self, key: bytes) -> bool: ...
-
-    def add(self, key: bytes, size: int, total_max: int, keys_max: int) -> None:
-        """Remember a key as the newest; the oldest are forgotten until the sizes sum up to
-        ``total_max`` and ``keys_max`` are left at most.
-        """
-
-    def discard(self, key: bytes) -> None:
-        """Forget a key if it is remembered."""
-
-    def shrink(self, total_max: int) -> None:
-        """Forget the oldest until the sizes sum up to ``total_max`` at most."""
-
-
-class FrequencySketch(Protocol):
-    """How often keys were asked for lately, in a little memory: a count-min sketch with ageing.
-
-    Four counters a key that stop at 15; once as many uses were counted as ten times the keys that it
-    is made for, all are halved. Estimates are never too low between two halvings, and seldom too high.
-    Cormode and Muthukrishnan, 2005; ageing as in Einziger, Friedman, Manes, "TinyLFU", 2017.
+class SegmentedOrder(Protocol):
+    """Three policy queues by their last touches: a window for newcomers; probation, for what leaves the
+    window and the protected segment; and the protected segment, for what was touched on probation.
     """
 
+    window_max: int
+    """What the window may hold, in entries or accounting bytes."""
+    protected_max: int
+    """The same of the protected segment."""
+
+    @property
+    def window(self) -> EntryOrder:
+        """Newcomers."""
+
+    @property
+    def probation(self) -> EntryOrder:
+        """What may have to go."""
+
+    @property
+    def protected(self) -> EntryOrder:
+        """What was touched on probation."""
+
+    @property
+    def sketch(self) -> FrequencySketch:
+        """Counts every key that is pushed or touched."""
+
     @property
     def overhead_bytes(self) -> int:
-        """Memory: sixteen bytes a key, rounded up."""
+        """As ``EntryOrder.overhead_bytes``, with the sketch."""
 
-    def add(self, key: bytes) -> None:
-        """Count a use."""
+    @property
+    def bytes_per_entry(self) -> int:
+        """As ``EntryOrder.bytes_per_entry``."""
 
-    def estimate(self, key: bytes) -> int:
-        """Uses, 0..15."""
+    def push(self, entry: Entry) -> None:
+        """A newcomer enters the window, whose oldest go on probation.
+
+        Raises:
+            ValueError: as ``Table.assign``.
+        """
+
+    def touch(self, entry: Entry) -> None:
+        """A use: the entry becomes the newest of its segment, or of the protected one, whose oldest
+        go on probation.
+        """
+
+    def take_uses(self) -> int:
+        """Touches since the last call."""
+
+
+class SegmentedTable(TalliedTable, Protocol):
+    """What segments need of their table."""
+
+    def queue_bytes(self, queue: int) -> int:
+        """As ``Table.queue_bytes``."""
 
 
 class OrderMaker(Protocol):
@@ -325,6 +323,17 @@ class OrderMaker(Protocol):
 
     def expiry_order(self, queue: int) -> ExpiryOrder:
         """The entries of a policy queue by their expiry."""
+
+    def segmented_order(
+        self, queues: tuple[int, int, int], keys: int, in_objects: bool
+    ) -> SegmentedOrder:
+        """The entries of three policy queues.
+
+        Args:
+            queues: numbers of window, probation and protected segment.
+            keys: for the sketch: how many matter at a time.
+            in_objects: whether the limits count entries; otherwise accounting bytes.
+        """
 
     def ghosts(self, keys_max: Callable[[], int]) -> Ghosts:
         """A memory of keys in 8 bytes each.

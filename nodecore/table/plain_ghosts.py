@@ -1,4 +1,4 @@
-"""The memories of ``orders`` in plain Python: evicted keys, and how often keys were asked for.
+"""The memories of ``memories`` in plain Python: evicted keys, and how often keys were asked for.
 
 All of them know a key by 32 bits: wrong once in some ten thousand look-ups, which costs a policy
 nothing measurable.
@@ -35,7 +35,7 @@ def key_print(key: bytes) -> int:
 
 @final
 class PlainGhosts:
-    """The last keys that were added, four to a bucket; see ``orders.Ghosts``."""
+    """The last keys that were added, four to a bucket; see ``memories.Ghosts``."""
 
     def __init__(self, keys_max: Callable[[], int]) -> None:
         self._keys_max = keys_max
@@ -89,7 +89,7 @@ class PlainGhosts:
 
 @final
 class PlainMemory:
-    """Keys with sizes, oldest first; see ``orders.KeyMemory``."""
+    """Keys with sizes, oldest first; see ``memories.KeyMemory``."""
 
     def __init__(self) -> None:
         self._sizes: OrderedDict[int, int] = OrderedDict()
@@ -123,7 +123,7 @@ class PlainMemory:
 
 @final
 class PlainSketch:
-    """Counts of uses; see ``orders.FrequencySketch``.
+    """Counts of uses; see ``memories.FrequencySketch``.
 
     A key has four counters, one in each row of a block that fits a line of the processor's cache.
     """

@@ -7,13 +7,10 @@ over the holes that removal leaves.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from typing import Final, Self, final
 
 from nodecore.table.interface import Entry
 from nodecore.table.orders import USES_MAX, TalliedTable
-from nodecore.table.plain_ghosts import PlainGhosts, PlainMemory, PlainSketch
-from nodecore.table.plain_worths import PlainExpiries, PlainWorths
 
 _SLACK: Final = 64
 _REFERENCE_BYTES: Final = 9
@@ -281,45 +278,3 @@ class PlainUses:
         if self._least not in self._by_uses:
             self._least = min(self._by_uses)
         return next(iter(self._by_uses[self._least].values()))
-
-
-class PlainOrders:
-    """Makes the orders of a table that derives from it."""
-
-    notes_bytes: int = 0
-
-    def entry_queue(self: TalliedTable, queue: int) -> PlainQueue:
-        """As ``Table.entry_queue``."""
-        return PlainQueue(self, queue)
-
-    def entry_ring(self: TalliedTable, queue: int) -> PlainRing:
-        """As ``Table.entry_ring``."""
-        return PlainRing(self, queue)
-
-    def entry_order(self: TalliedTable, queue: int, feeder: int = 0) -> PlainOrder:
-        """As ``Table.entry_order``."""
-        return PlainOrder(self, queue, feeder)
-
-    def use_order(self: TalliedTable, queue: int, halve_every: int) -> PlainUses:
-        """As ``Table.use_order``."""
-        return PlainUses(self, queue, halve_every)
-
-    def worth_order(self: TalliedTable, queue: int) -> PlainWorths:
-        """As ``Table.worth_order``."""
-        return PlainWorths(self, queue)
-
-    def expiry_order(self: TalliedTable, queue: int) -> PlainExpiries:
-        """As ``Table.expiry_order``."""
-        return PlainExpiries(self, queue)
-
-    def ghosts(self, keys_max: Callable[[], int]) -> PlainGhosts:
-        """As ``Table.ghosts``."""
-        return PlainGhosts(keys_max)
-
-    def key_memory(self) -> PlainMemory:
-        """As ``Table.key_memory``."""
-        return PlainMemory()
-
-    def sketch(self, keys: int) -> PlainSketch:
-        """As ``Table.sketch``."""
-        return PlainSketch(keys)

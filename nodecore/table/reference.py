@@ -28,7 +28,7 @@ from nodecore.table.interface import (
     Kind,
 )
 from nodecore.table.plain_commands import PlainCommand, parse, plain_run
-from nodecore.table.plain_orders import PlainOrders
+from nodecore.table.plain_maker import PlainOrders
 from nodecore.table.reference_entry import NIL_REPLY, ReferenceEntry, gone
 from nodecore.table.tie import tie_wins
 

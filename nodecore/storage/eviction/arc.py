@@ -18,7 +18,7 @@ from nodecore.storage.eviction.base import Policy
 from nodecore.storage.eviction.ghosts import ExactMemory
 from nodecore.storage.eviction.interface import Capacity, PolicyTable
 from nodecore.table.interface import Entry
-from nodecore.table.orders import KeyMemory
+from nodecore.table.memories import KeyMemory
 
 
 @final

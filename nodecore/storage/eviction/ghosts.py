@@ -12,7 +12,7 @@ _KEY_BYTES: Final = 200
 
 @final
 class ExactGhosts:
-    """Keys in order of eviction; see ``orders.Ghosts``."""
+    """Keys in order of eviction; see ``memories.Ghosts``."""
 
     def __init__(self, keys_max: int) -> None:
         self._keys: OrderedDict[bytes, None] = OrderedDict()
@@ -36,7 +36,7 @@ class ExactGhosts:
 
 @final
 class ExactMemory:
-    """Keys and sizes in order of eviction; see ``orders.KeyMemory``."""
+    """Keys and sizes in order of eviction; see ``memories.KeyMemory``."""
 
     def __init__(self) -> None:
         self._sizes: OrderedDict[bytes, int] = OrderedDict()

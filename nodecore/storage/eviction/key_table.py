@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import final
 
 from nodecore.table.interface import QUEUES_COUNT, Entry
-from nodecore.table.plain_orders import PlainOrders
+from nodecore.table.plain_maker import PlainOrders
 
 
 @final

@@ -20,7 +20,7 @@ from nodecore.storage.eviction.base import Policy
 from nodecore.storage.eviction.ghosts import ExactGhosts
 from nodecore.storage.eviction.interface import Capacity, PolicyTable
 from nodecore.table.interface import Entry
-from nodecore.table.orders import Ghosts
+from nodecore.table.memories import Ghosts
 
 SMALL_SHARE: Final = 0.1
 READS_TO_STAY: Final = 2

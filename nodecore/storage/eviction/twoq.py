@@ -16,7 +16,7 @@ from nodecore.storage.eviction.base import Policy
 from nodecore.storage.eviction.ghosts import ExactGhosts
 from nodecore.storage.eviction.interface import Capacity, PolicyTable
 from nodecore.table.interface import Entry
-from nodecore.table.orders import Ghosts
+from nodecore.table.memories import Ghosts
 
 _IN_SHARE: Final = 0.25
 _OUT_SHARE: Final = 0.5

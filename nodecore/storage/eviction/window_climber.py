@@ -32,10 +32,10 @@ class WindowClimber:
         self._hits = self._requests = 0
         self._before: float | None = None
 
-    def observe(self, hit: bool, entries: int) -> bool:
-        """Count a request; returns whether ``share`` has changed."""
-        self._requests += 1
-        self._hits += hit
+    def observe(self, hits: int, misses: int, entries: int) -> bool:
+        """Count requests; returns whether ``share`` has changed."""
+        self._requests += hits + misses
+        self._hits += hits
         if self._requests < max(_REQUESTS_MIN, _REQUESTS_PER_ENTRY * entries):
             return False
         ratio = self._hits / self._requests

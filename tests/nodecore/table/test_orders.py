@@ -19,6 +19,7 @@ except TableNotBuiltError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 QUEUE, RING, ORDER, USES, FEEDER, MAIN, WORTH, EXPIRY = 1, 2, 3, 4, 5, 6, 7, 8
+WINDOW, PROBATION, PROTECTED = 9, 10, 11
 HALVE_EVERY = 2
 
 
@@ -44,6 +45,8 @@ class Ordered:
         self.uses = self.table.use_order(USES, HALVE_EVERY)
         self.worth = self.table.worth_order(WORTH)
         self.expiry = self.table.expiry_order(EXPIRY)
+        self.segments = self.table.segmented_order((WINDOW, PROBATION, PROTECTED), 50, False)
+        self.segments.window_max, self.segments.protected_max = 2000, 3000
 
     def put(self, number: int) -> None:
         self.puts += 1
@@ -58,9 +61,10 @@ class Ordered:
             self.uses.push,
             self.worth.push,
             self.expiry.push,
+            self.segments.push,
         )
         if entry.queue == 0:
-            pushes[number % 7](entry)
+            pushes[number % 8](entry)
         self.expiry.review(entry)
 
     def read(self, number: int) -> None:
@@ -71,6 +75,7 @@ class Ordered:
             self.order.touch(entry)
             self.uses.use(entry)
             self.worth.use(entry)
+            self.segments.touch(entry)
 
     def leave(self, number: int) -> None:
         """By removal, as a tombstone, or into an order."""
@@ -116,7 +121,7 @@ class Ordered:
                 self.table.remove(entry.key)
         return name(entry)
 
-    def evict(self, number: int) -> list[bytes | None]:
+    def evict(self, number: int) -> list[object]:
         """Whom the orders would let go, and now and then that is done."""
         entries = [
             self.order.oldest(),
@@ -124,8 +129,12 @@ class Ordered:
             self.uses.worst(),
             self.worth.worst(),
             self.expiry.worst(),
+            self.segments.window.oldest(),
+            self.segments.probation.oldest(),
+            self.segments.protected.oldest(),
         ]
-        found = [name(entry) for entry in entries]
+        found: list[object] = [name(entry) for entry in entries]
+        found += [self.segments.take_uses(), self.segments.sketch.estimate(key_of(number))]
         if number % 4 == 0:
             for entry in filter(None, entries):
                 self.uses.leave(entry)
