@@ -180,6 +180,10 @@ class PlainOrder:
         elif queue and queue == self._feeder:
             self.push(entry)
 
+    def discard(self, entry: Entry) -> None:
+        """Do not wait for the turn of an entry that moves elsewhere."""
+        self._entries.pop(entry.key, None)
+
     def oldest(self) -> Entry | None:
         entries, number = self._entries, self._number
         while entries:

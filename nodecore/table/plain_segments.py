@@ -43,6 +43,7 @@ class PlainSegments:
             oldest = order.oldest()
             if oldest is None or oldest is spared:
                 break
+            order.discard(oldest)
             self.probation.push(oldest)
 
     def push(self, entry: Entry) -> None:
@@ -59,6 +60,7 @@ class PlainSegments:
         elif queue == self._protected:
             self.protected.touch(entry)
         elif queue == self._probation:
+            self.probation.discard(entry)
             self.protected.push(entry)
             self._overflow(self.protected, self._protected, self.protected_max, entry)
 
