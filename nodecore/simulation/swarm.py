@@ -112,6 +112,7 @@ class SwarmRun:
         self.inconclusive = 0
         self._harming = False
         self._core: list[SimProcess] = []
+        self._away: list[bytes] = []
         self._broken_s = (math.inf, math.inf)
         """When the liveness phase was."""
 
@@ -177,12 +178,14 @@ class SwarmRun:
             )
         for load in loads:
             load.start()
-        begin_s = self.world.now_s
-        self.cluster.run(self.options.liveness_s)
+        self.cluster.run(self.options.liveness_s - CORE_JUDGED_S)
+        # Nobody forgets anything from here on.
+        self._away = [key for key in self.core_keys if self._memory_is_away(key)]
+        self.cluster.run(CORE_JUDGED_S)
         for load in loads:
             load.pause()
         self.cluster.run(ANSWER_S)
-        return self._judge_core(begin_s + self.options.liveness_s - CORE_JUDGED_S, len(core))
+        return self._judge_core(self.world.now_s - ANSWER_S - CORE_JUDGED_S, len(core))
 
     def _pick_core(self) -> list[SimProcess]:
         """A majority of the members and of the voters of every set that counts."""
@@ -225,7 +228,7 @@ class SwarmRun:
                 if operation.result is Result.OK:
                     self.reached("strong-served-by-majority")
             elif must_succeed and not operation.strict and operation.result is not Result.OK:
-                if operation.kind != "read" or not self._memory_is_away(operation.key):
+                if operation.kind != "read" or operation.key not in self._away:
                     problem = f"did not succeed: {operation.text}"
             else:
                 self.reached("core-served-alone")
