@@ -4,7 +4,8 @@
 Entries hang in an open-addressing hash table of our own (32-bit hashes beside pointers, linear
 probing, backward shift on removal), so that a read needs no key object and the collector has nothing
 to walk. The slot index is an array of borrowed entry pointers per slot; a removed entry leaves a
-hole, and an array that is half holes is packed. It decides nothing that the reference does not.
+hole, and an array that is half holes is packed. Orders of eviction policies keep a note beside each
+cell, while there are any (see ``_orders.pxi``). It decides nothing that the reference does not.
 """
 
 cimport cython

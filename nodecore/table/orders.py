@@ -1,11 +1,11 @@
 """Orders of entries that a table offers to eviction policies, with the memories of ``memories``.
 
-The ``plain_`` modules (plain Python, the specification, over any table) and the
-compiled table's own implement exactly this; a property test holds them equal. None of them removes an
-entry or decides which one goes: policies do.
+The ``plain_`` modules (plain Python, the specification, over any table) and the compiled table's own
+implement exactly this; a property test holds them equal. None of them removes an entry or decides
+which one goes: policies do.
 
 Entries may leave a queue or the table behind an order's back: what is not in the order's queue any
-more is skipped when its turn comes. Only ``EntryRing`` and ``UseOrder`` must be told.
+more is skipped when its turn comes. Orders that have a ``leave`` must be told.
 """
 
 from __future__ import annotations
