@@ -18,7 +18,7 @@ from nodecore.storage.memory import Store
 from nodecore.storage.ranking import Ranking
 from nodecore.storage.records import RANK_MAX
 from nodecore.storage.scrub import Scrub
-from nodecore.storage.tier import REST_S
+from nodecore.storage.tier import CLOSED_SLOTS_MAX, REST_S
 from nodecore.storage.tiered import TieredStore
 from nodecore.storage.warming import Warming
 from nodecore.table.interface import SLOT_SOLE
@@ -30,6 +30,8 @@ WARM_STEP_S: Final = 0.005
 WARM_RECORDS_PER_STEP: Final = 250
 """One or two milliseconds: a third of a processor, and no request waits much longer than otherwise."""
 HOT_KEYS_WRITTEN_MAX: Final = 50
+ALONE_SLOTS_CLOSED_MAX: Final = CLOSED_SLOTS_MAX // 2
+"""In so many slots that no other node holds, hot keys may have the first record."""
 _DURABILITY: Final = {
     "memory": Durability.MEMORY,
     "process": Durability.PROCESS,
@@ -156,14 +158,17 @@ class DiskUpkeep:
         """The heaviest keys have a record as well; those that are hot by share keep it up to date."""
         heat, store = self._node.heat, self._store
         for heavy in heat.hot_keys[:HOT_KEYS_WRITTEN_MAX]:
-            if not self._is_alone(heavy.key):
+            if self._may_copy(heavy.key):
                 store.write_down(heavy.key)
-        store.tier.hot = frozenset(key for key in heat.hot if not self._is_alone(key))
+        store.tier.hot = frozenset(key for key in heat.hot if self._may_copy(key))
 
-    def _is_alone(self, key: bytes) -> bool:
-        """A record would send all misses of a slot that no other node holds to the disk."""
-        owners: tuple[NodeId, ...] = tuple(self._node.owners(self._store.table.slot_of(key)))
-        return owners == (self._node.node_id,)
+    def _may_copy(self, key: bytes) -> bool:
+        """Where no other node holds a slot, its first record sends all its misses the long way: few may."""
+        tier, slot = self._store.tier, self._store.table.slot_of(key)
+        if tier.closed[slot] or tier.closed_count < ALONE_SLOTS_CLOSED_MAX:
+            return True
+        owners: tuple[NodeId, ...] = tuple(self._node.owners(slot))
+        return owners != (self._node.node_id,)
 
     def write_down(self, records_max: int, now: Now) -> bool:
         """The process ends: copy memory to disk, hottest first; False when there is no more to do."""

@@ -94,7 +94,7 @@ class DiskTier:
         """Records up to here are counted; None: all of them."""
         self.closed = bytearray(SLOTS_COUNT)
         """SLOT_SOLE where the gate may not answer misses: there are records."""
-        self._closed_count = 0
+        self.closed_count = 0
         self.on_closed: Callable[[], None] = _nothing
         self.on_unknown: Callable[[int], None] = _ignore
         """Told slots of which a record is lost."""
@@ -153,9 +153,9 @@ class DiskTier:
         """A record of this slot is about to be written."""
         if self.closed[slot]:
             return
-        self._closed_count += 1
+        self.closed_count += 1
         self.closed[slot] = SLOT_SOLE
-        if self._closed_count > CLOSED_SLOTS_MAX:
+        if self.closed_count > CLOSED_SLOTS_MAX:
             self.close_all()
         else:
             self.on_closed()
@@ -163,7 +163,7 @@ class DiskTier:
     def close_all(self) -> None:
         """There may be records in every slot."""
         self.closed[:] = bytes([SLOT_SOLE]) * SLOTS_COUNT
-        self._closed_count = SLOTS_COUNT
+        self.closed_count = SLOTS_COUNT
         self.on_closed()
 
     # -- records

@@ -62,7 +62,9 @@ def replayed(policy: str, name: str, objects_max: int) -> int:
 
 @pytest.mark.parametrize(("name", "objects_max"), ROWS)
 def test_tinylfu_misses_hardly_more_than_published(name: str, objects_max: int) -> None:
-    """Sketches differ, so counts do."""
+    """At most 3 % more misses than counted with another sketch and window; fewer are welcome, and on
+    some rows the climbing window saves a fifth of them.
+    """
     row = next(row for row in golden() if (row["trace"], row["cache"]) == (name, str(objects_max)))
     assert replayed("tinylfu", name, objects_max) <= 1.03 * int(row["WTinyLFU"])
 
