@@ -20,6 +20,7 @@ PARTS = (
     "_expiries",
     "_ghosts",
     "_segments",
+    "_balance",
 )
 """Files that the module includes."""
 

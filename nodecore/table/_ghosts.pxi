@@ -216,11 +216,12 @@ cdef class CompiledMemory:
         return self.cell_of(print_of_key(key)) >= 0
 
     def add(self, bytes key not None, int64_t size, int64_t total_max, int64_t keys_max):
-        cdef uint32_t code = print_of_key(key)
-        cdef int64_t cell
-        cdef size_t i
         ranged("size", size, 0xFFFFFFFF)
-        cell = self.cell_of(code)
+        self.remember(print_of_key(key), size, total_max, keys_max)
+
+    cdef int remember(self, uint32_t code, int64_t size, int64_t total_max, int64_t keys_max) except -1:
+        cdef int64_t cell = self.cell_of(code)
+        cdef size_t i
         if cell >= 0:
             self.vacate(<size_t>cell)
         if (self.count + 1) * 5 > <int64_t>(self.mask + 1) * 3:
@@ -236,9 +237,13 @@ cdef class CompiledMemory:
         if self.log.length > 2 * self.count + LOG_SLACK:
             log_pack(&self.log, <void*>self, memory_lives, fetch_memory)
         self.drop(total_max, keys_max)
+        return 0
 
     def discard(self, bytes key not None):
-        cdef int64_t cell = self.cell_of(print_of_key(key))
+        self.forget(print_of_key(key))
+
+    cdef void forget(self, uint32_t code) noexcept:
+        cdef int64_t cell = self.cell_of(code)
         if cell >= 0:
             self.vacate(<size_t>cell)
 

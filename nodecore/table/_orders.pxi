@@ -263,14 +263,17 @@ cdef class CompiledOrder:
         self.append(entry)
 
     def touch(self, Entry entry not None):
+        self.use(entry)
+
+    cdef inline int use(self, Entry entry) except -1:
         cdef int queue = entry.marks >> 2
         if queue == 0:
-            return
+            return 0
         if queue != self.number:
             if queue != self.feeder:
-                return
+                return 0
             self.table.move(entry, self.number)
-        self.append(entry)
+        return self.append(entry)
 
     cdef PyObject* first(self) noexcept:
         """The entry that was touched longest ago; NULL when there is none."""

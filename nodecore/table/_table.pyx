@@ -110,6 +110,7 @@ cdef class CompiledGhosts
 cdef class CompiledMemory
 cdef class CompiledSketch
 cdef class CompiledSegments
+cdef class CompiledBalance
 
 
 @cython.final
@@ -620,6 +621,14 @@ cdef class CompiledTable:
         made.in_objects = in_objects
         return made
 
+    def balanced_order(self, tuple queues not None, int64_t limit):
+        cdef CompiledBalance made = CompiledBalance.__new__(CompiledBalance)
+        recent, frequent = queues
+        made.table, made.limit = self, limit
+        made.recent, made.frequent = self.entry_queue(recent), self.entry_order(frequent, recent)
+        made.left_recent, made.left_frequent = self.key_memory(), self.key_memory()
+        return made
+
     def ghosts(self, keys_max not None):
         return made_ghosts(keys_max)
 
@@ -1027,3 +1036,4 @@ include "_worths.pxi"
 include "_expiries.pxi"
 include "_ghosts.pxi"
 include "_segments.pxi"
+include "_balance.pxi"

@@ -25,6 +25,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from nodecore.table.balanced import BalancedOrder
     from nodecore.table.memories import FrequencySketch, Ghosts, KeyMemory
     from nodecore.table.orders import (
         EntryOrder,
@@ -231,6 +232,9 @@ class Table(Protocol):
         self, queues: tuple[int, int, int], keys: int, in_objects: bool
     ) -> SegmentedOrder:
         """As ``OrderMaker.segmented_order``."""
+
+    def balanced_order(self, queues: tuple[int, int], limit: int) -> BalancedOrder:
+        """As ``OrderMaker.balanced_order``."""
 
     def ghosts(self, keys_max: Callable[[], int]) -> Ghosts:
         """As ``OrderMaker.ghosts``."""

@@ -11,10 +11,13 @@ more is skipped when its turn comes. Orders that have a ``leave`` must be told.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from nodecore.table.interface import Entry
 from nodecore.table.memories import FrequencySketch, Ghosts, KeyMemory
+
+if TYPE_CHECKING:
+    from nodecore.table.balanced import BalancedOrder
 
 USES_MAX: Final = 65_535
 """Where uses stop being counted."""
@@ -333,6 +336,14 @@ class OrderMaker(Protocol):
             queues: numbers of window, probation and protected segment.
             keys: for the sketch: how many matter at a time.
             in_objects: whether the limits count entries; otherwise accounting bytes.
+        """
+
+    def balanced_order(self, queues: tuple[int, int], limit: int) -> BalancedOrder:
+        """The entries of two policy queues.
+
+        Args:
+            queues: numbers of the queue of what was used once, and of what was used again.
+            limit: what all entries may take, in accounting bytes.
         """
 
     def ghosts(self, keys_max: Callable[[], int]) -> Ghosts:

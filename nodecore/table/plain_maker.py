@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nodecore.table.balanced import BalancedTable
 from nodecore.table.orders import SegmentedTable, TalliedTable
+from nodecore.table.plain_balance import PlainBalance
 from nodecore.table.plain_ghosts import PlainGhosts, PlainMemory, PlainSketch
 from nodecore.table.plain_orders import PlainOrder, PlainQueue, PlainRing, PlainUses
 from nodecore.table.plain_segments import PlainSegments
@@ -45,6 +47,10 @@ class PlainOrders:
     ) -> PlainSegments:
         """As ``Table.segmented_order``."""
         return PlainSegments(self, queues, keys, in_objects)
+
+    def balanced_order(self: BalancedTable, queues: tuple[int, int], limit: int) -> PlainBalance:
+        """As ``Table.balanced_order``."""
+        return PlainBalance(self, queues, limit, (PlainMemory(), PlainMemory()), in_objects=False)
 
     def ghosts(self, keys_max: Callable[[], int]) -> PlainGhosts:
         """As ``Table.ghosts``."""

@@ -179,6 +179,48 @@ def test_orders_answer_alike_while_logs_are_packed_and_cells_move(keys: int, see
     in_turn([(rng.randrange(len(OPERATIONS)), rng.randrange(keys)) for _ in range(20_000)])
 
 
+def balanced(choice: str, steps: list[tuple[int, int]]) -> list[object]:
+    """What a balanced order proposes while keys are asked for, overwritten, removed and evicted."""
+    table = make_table(choice)
+    order = table.balanced_order((QUEUE, MAIN), 4000)
+    seen: list[object] = []
+    for act, number in steps:
+        key, value = key_of(number), b"v" * (number * number % 900)
+        entry = table.get(key)
+        if act == 0 and entry is not None:
+            table.remove(key)
+        elif act == 1:
+            order.expect(key_of(number + 1))
+        elif entry is not None:
+            order.touch(table.put(key, Kind.STRING, value[act:], 1, 1, 0))
+        else:
+            if act > 2:
+                order.expect(key)
+            while table.bytes_used > 4000 and (victim := order.victim()) is not None:
+                seen.append(victim.key)
+                if (len(seen) + act) % 4 == 0:
+                    order.spared(victim)
+                    continue
+                order.evicted(victim)
+                table.remove(victim.key)
+            order.push(table.put(key, Kind.STRING, value, 1, 1, 0))
+        seen.append((table.queue_count(QUEUE), table.queue_bytes(MAIN)))
+    return seen
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 25)), max_size=200))
+def test_balanced_orders_answer_alike(steps: list[tuple[int, int]]) -> None:
+    assert balanced("compiled", steps) == balanced("reference", steps)
+
+
+@pytest.mark.parametrize(("keys", "seed"), [(15, 1), (40, 2), (400, 3)])
+def test_balanced_orders_answer_alike_in_long_histories(keys: int, seed: int) -> None:
+    rng = Random(seed)
+    steps = [(rng.randrange(10), int(keys * rng.random() ** 2)) for _ in range(10_000)]
+    assert balanced("compiled", steps) == balanced("reference", steps)
+
+
 def test_an_order_stays_small_however_often_it_is_touched() -> None:
     table = make_table("compiled")
     order = table.entry_order(ORDER)
