@@ -47,7 +47,6 @@ def encode(table: OwnerTable) -> bytes:
 
 
 @lru_cache(maxsize=8)
-@lru_cache(maxsize=4)
 def decode(data: bytes) -> OwnerTable:
     """What ``encode`` was given; remembered, because a document is checked before it is compiled.
 

@@ -89,12 +89,12 @@ class SlotMap:
 
     @classmethod
     def compile(cls, topology: Topology, resolver: Resolver | None = None) -> SlotMap:
-        """The map of a document.
+        """The map of a document; the same object for equal documents, as long as they are the newest.
 
         Raises:
             InvalidTopology: the ring hash or the assignment can't be used.
         """
-        return cls(topology, resolver)
+        return _compile(topology, resolver)
 
     def owners_of(self, slot: int, copies: int) -> Owners:
         """The first ``copies`` owners now; fewer when the cluster is smaller."""
@@ -171,9 +171,15 @@ class SlotMap:
         return bytes(flags)
 
 
+@lru_cache(maxsize=4)
+def _compile(topology: Topology, resolver: Resolver | None) -> SlotMap:
+    """Remembered, because several rooms of a node ask for the map of the document in force."""
+    return SlotMap(topology, resolver)
+
+
 def alike(before: SlotMap | None, now: SlotMap) -> Groups:
     """Slots that have the same owners in both maps."""
-    if before is None:
+    if before is None or before is now:
         return now.groups
     if now.merged is None or now.merged[0] is not before:
         now.merged = before, merge(before.groups, now.groups)

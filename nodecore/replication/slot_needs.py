@@ -101,7 +101,9 @@ def copies_to_make(slot_map: SlotMap, keyspaces: Sequence[Keyspace] = ()) -> dic
     if slot_map.owners_next is None:
         return counts
     staying = max((keyspace.n_next for keyspace in keyspaces), default=0)
-    pairs = Counter(zip(slot_map.owners, slot_map.owners_next, strict=True))
+    pairs: Counter[tuple[Owners, Owners]] = Counter()
+    for group in slot_map.groups:
+        pairs[slot_map.owners[group[0]], slot_map.owners_next[group[0]]] += len(group)
     for (owners, following), slots in pairs.items():
         shrinks = len(following) < len(owners)
         for place, node in enumerate(following):

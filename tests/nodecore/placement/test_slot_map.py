@@ -27,7 +27,7 @@ from nodecore.placement.rebalance import (
     plan_of,
     preview,
 )
-from nodecore.placement.slot_map import SlotMap, trim
+from nodecore.placement.slot_map import SlotMap, alike, trim
 from nodecore.placement.topology import Keyspace, RingSettings, Topology
 from nodecore.table.interface import SLOT_CLOSED, SLOT_FIRST, SLOT_READ, SLOT_SOLE
 from tests.nodecore.placement.members import cluster, member
@@ -44,6 +44,13 @@ def test_documents_that_place_alike_share_their_tables() -> None:
     flushed = propose_flush(document, 5)
     assert SlotMap.compile(document).owners is SlotMap.compile(flushed).owners
     assert SlotMap.compile(flushed).epoch == 2
+
+
+def test_rooms_that_compile_the_same_document_share_its_map() -> None:
+    for placement in ("ring", "even"):
+        slots = SlotMap.compile(topology(5, placement=placement))
+        assert SlotMap.compile(topology(5, placement=placement)) is slots
+        assert alike(slots, slots) is slots.groups
 
 
 def test_owners_and_ranges_agree() -> None:
