@@ -438,10 +438,10 @@ cdef class CompiledUses:
                 self.groups[into].live += self.groups[uses].live
                 self.groups[uses].live = 0
         for i in range(table.mask + 1):
-            if i + AHEAD <= table.mask and table.notes[i + AHEAD].stamp & STAMP_TOP:
+            if i + AHEAD <= table.mask and table.note_at(i + AHEAD).stamp & STAMP_TOP:
                 rd_prefetch(<char*>table.cells[i + AHEAD] + 56)
-            if table.notes[i].stamp & STAMP_TOP and (<Entry>table.cells[i]).marks >> 2 == self.number:
-                table.notes[i].number = max(<uint32_t>1, table.notes[i].number // 2)
+            if table.note_at(i).stamp & STAMP_TOP and (<Entry>table.cells[i]).marks >> 2 == self.number:
+                table.note_at(i).number = max(<uint32_t>1, table.note_at(i).number // 2)
         self.least = max(<uint32_t>1, self.least // 2)
         self.most = max(<uint32_t>1, self.most // 2)
 

@@ -12,7 +12,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject_Hash
 from cpython.list cimport PyList_Append, PyList_GET_SIZE
-from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
@@ -22,7 +22,7 @@ from nodecore.ids import SLOTS_COUNT
 from nodecore.limits import KEY_BYTES_MAX, TOUCHES_MAX, VALUE_BYTES_MAX
 from nodecore.table.interface import BANDS_COUNT, ENTRY_OVERHEAD_BYTES, HLC_MAX, MULTI_GET_BYTES_MAX, SERVE_BYTES_MAX
 from nodecore.table.key_counts import weight_of
-from nodecore.table.orders import USES_MAX
+from nodecore.table.orders import USES_MAX, USES_WAITING_MAX
 from nodecore.table.tie import tie_wins
 
 cdef enum:
@@ -69,6 +69,15 @@ cdef enum:
 cdef struct Note:
     uint32_t stamp  # of the entry's last record in an order; 0: in none; with TWIN: hashes as another entry does
     uint32_t number  # what the order counts
+
+cdef struct WorthNote:
+    Note note
+    double worth
+
+cdef enum:
+    NOTE_SHIFT = 3  # log2 of a note's bytes,
+    WORTH_NOTE_SHIFT = 4  # and where it has a worth as well: one line of the processor's cache has both
+assert sizeof(Note) == 1 << NOTE_SHIFT and sizeof(WorthNote) == 1 << WORTH_NOTE_SHIFT
 
 
 cdef inline int64_t ranged(str name, int64_t number, int64_t maximum) except -1:
@@ -117,8 +126,8 @@ cdef class CompiledBalance
 cdef class CompiledTable:
     cdef PyObject** cells
     cdef uint32_t* hashes
-    cdef Note* notes  # beside the cells while an order needs them, else NULL
-    cdef double* worths  # likewise
+    cdef char* notes  # beside the cells while an order needs them, else NULL
+    cdef int note_shift
     cdef int64_t notes_wanted, worths_wanted
     cdef uint32_t stamp
     cdef size_t found  # where a look-up ended last
@@ -181,7 +190,6 @@ cdef class CompiledTable:
         free(self.cells)
         free(self.hashes)
         free(self.notes)
-        free(self.worths)
         if self.slots != NULL:
             for i in range(<size_t>SLOTS):
                 free(self.slots[i].items)
@@ -222,9 +230,7 @@ cdef class CompiledTable:
         cdef Entry entry
         if self.notes != NULL:
             # A use of the entry will write there: fetched while the entry itself is.
-            rd_prefetch(self.notes + i)
-        if self.worths != NULL:
-            rd_prefetch(self.worths + i)
+            rd_prefetch(self.note_at(i))
         while self.hashes[i]:
             if self.hashes[i] == code:
                 entry = <Entry>self.cells[i]
@@ -242,20 +248,13 @@ cdef class CompiledTable:
         cdef size_t room = (self.mask + 1) * 2, i, j
         cdef PyObject** cells = <PyObject**>malloc(room * sizeof(PyObject*))
         cdef uint32_t* hashes = <uint32_t*>calloc(room, sizeof(uint32_t))
-        cdef Note* notes = NULL
+        cdef char* notes = NULL
         if self.notes != NULL:
-            notes = <Note*>calloc(room, sizeof(Note))
-        cdef double* worths = NULL
-        if self.worths != NULL:
-            worths = <double*>malloc(room * sizeof(double))
-        if (
-            cells == NULL or hashes == NULL or (notes == NULL and self.notes != NULL)
-            or (worths == NULL and self.worths != NULL)
-        ):
+            notes = <char*>calloc(room, <size_t>1 << self.note_shift)
+        if cells == NULL or hashes == NULL or (notes == NULL and self.notes != NULL):
             free(cells)
             free(hashes)
             free(notes)
-            free(worths)
             raise MemoryError()
         for i in range(self.mask + 1):
             if self.hashes[i]:
@@ -265,14 +264,11 @@ cdef class CompiledTable:
                 hashes[j] = self.hashes[i]
                 cells[j] = self.cells[i]
                 if notes != NULL:
-                    notes[j] = self.notes[i]
-                if worths != NULL:
-                    worths[j] = self.worths[i]
+                    memcpy(notes + (j << self.note_shift), self.note_at(i), <size_t>1 << self.note_shift)
         free(self.cells)
         free(self.hashes)
         free(self.notes)
-        free(self.worths)
-        self.cells, self.hashes, self.notes, self.worths, self.mask = cells, hashes, notes, worths, room - 1
+        self.cells, self.hashes, self.notes, self.mask = cells, hashes, notes, room - 1
         return 0
 
     cdef size_t cell_of(self, Entry entry) noexcept:
@@ -295,20 +291,22 @@ cdef class CompiledTable:
                 self.hashes[hole] = self.hashes[i]
                 self.cells[hole] = self.cells[i]
                 if self.notes != NULL:
-                    self.notes[hole] = self.notes[i]
-                if self.worths != NULL:
-                    self.worths[hole] = self.worths[i]
+                    memcpy(self.note_at(hole), self.note_at(i), <size_t>1 << self.note_shift)
                 hole = i
         self.hashes[hole] = 0
         self.cells[hole] = NULL
         if self.notes != NULL:
-            self.notes[hole].stamp = 0
+            self.note_at(hole).stamp = 0
 
     # -- notes beside the cells, for orders
 
+    cdef inline Note* note_at(self, size_t cell) noexcept:
+        return <Note*>(self.notes + (cell << self.note_shift))
+
     cdef int want_notes(self) except -1:
         if self.notes == NULL:
-            self.notes = <Note*>calloc(self.mask + 1, sizeof(Note))
+            self.note_shift = NOTE_SHIFT
+            self.notes = <char*>calloc(self.mask + 1, sizeof(Note))
             if self.notes == NULL:
                 raise MemoryError()
             self.note_twins()
@@ -316,18 +314,29 @@ cdef class CompiledTable:
         return 0
 
     cdef int want_worths(self) except -1:
-        if self.worths == NULL:
-            self.worths = <double*>malloc((self.mask + 1) * sizeof(double))
-            if self.worths == NULL:
-                raise MemoryError()
+        """Notes come first."""
+        if self.note_shift == NOTE_SHIFT and not self.reshape_notes(WORTH_NOTE_SHIFT):
+            raise MemoryError()
         self.worths_wanted += 1
         return 0
 
     cdef void drop_worths(self) noexcept:
         self.worths_wanted -= 1
         if self.worths_wanted == 0:
-            free(self.worths)
-            self.worths = NULL
+            # Without memory they stay as wide as they are.
+            self.reshape_notes(NOTE_SHIFT)
+
+    cdef bint reshape_notes(self, int shift) noexcept:
+        """Give notes another size; returns whether there was memory."""
+        cdef char* notes = <char*>calloc(self.mask + 1, <size_t>1 << shift)
+        cdef size_t i
+        if notes == NULL:
+            return False
+        for i in range(self.mask + 1):
+            memcpy(notes + (i << shift), self.note_at(i), sizeof(Note))
+        free(self.notes)
+        self.notes, self.note_shift = notes, shift
+        return True
 
     cdef void note_twins(self) noexcept:
         cdef size_t i, j
@@ -336,7 +345,7 @@ cdef class CompiledTable:
             while self.hashes[i] and self.hashes[j]:
                 j = (j + 1) & self.mask
                 if self.hashes[j] == self.hashes[i]:
-                    self.notes[i].stamp = self.notes[j].stamp = TWIN
+                    self.note_at(i).stamp = self.note_at(j).stamp = TWIN
 
     cdef void drop_notes(self) noexcept:
         self.notes_wanted -= 1
@@ -352,7 +361,10 @@ cdef class CompiledTable:
 
     cdef inline int64_t cell_index(self, Entry entry, uint32_t code) noexcept:
         """-1 when the entry is not in this table."""
-        cdef size_t i = code & self.mask
+        cdef size_t i = self.found
+        if i <= self.mask and self.hashes[i] and self.cells[i] == <PyObject*>entry:
+            return <int64_t>i
+        i = code & self.mask
         while self.hashes[i]:
             if self.cells[i] == <PyObject*>entry:
                 return <int64_t>i
@@ -362,16 +374,16 @@ cdef class CompiledTable:
     cdef inline Note* note_of(self, Entry entry, uint32_t code) noexcept:
         """NULL when the entry is not in this table."""
         cdef int64_t cell = self.cell_index(entry, code)
-        return NULL if cell < 0 else &self.notes[cell]
+        return NULL if cell < 0 else self.note_at(<size_t>cell)
 
     cdef inline int64_t cell_of_stamp(self, uint32_t code, uint32_t stamp) noexcept:
         """-1 when no entry with that hash has that stamp."""
         cdef size_t i = code & self.mask
         while self.hashes[i]:
             if self.hashes[i] == code:
-                if self.notes[i].stamp & STAMP_TOP == stamp:
+                if self.note_at(i).stamp & STAMP_TOP == stamp:
                     return <int64_t>i
-                if not self.notes[i].stamp & TWIN:
+                if not self.note_at(i).stamp & TWIN:
                     return -1
             i = (i + 1) & self.mask
         return -1
@@ -383,7 +395,7 @@ cdef class CompiledTable:
     cdef inline void fetch_note(self, uint32_t code) noexcept:
         cdef size_t i = code & self.mask
         rd_prefetch(self.hashes + i)
-        rd_prefetch(self.notes + i)
+        rd_prefetch(self.note_at(i))
 
     cdef inline void fetch_cell(self, uint32_t code) noexcept:
         self.fetch_note(code)
@@ -454,13 +466,13 @@ cdef class CompiledTable:
         i = code & self.mask
         while self.hashes[i]:
             if self.hashes[i] == code and self.notes != NULL:
-                self.notes[i].stamp |= TWIN
+                self.note_at(i).stamp |= TWIN
                 twin = TWIN
             i = (i + 1) & self.mask
         self.hashes[i] = code
         self.cells[i] = <PyObject*>entry
         if self.notes != NULL:
-            self.notes[i].stamp = twin
+            self.note_at(i).stamp = twin
         Py_INCREF(entry)
         self.count += 1
         return entry
@@ -476,7 +488,7 @@ cdef class CompiledTable:
         self.slots[slot_in(old)].items[old.position] = <PyObject*>entry
         self.cells[i] = <PyObject*>entry
         if self.notes != NULL:
-            self.notes[i].stamp &= TWIN
+            self.note_at(i).stamp &= TWIN
         Py_INCREF(entry)
         old.position, old.marks, old.generation = DETACHED, old.marks & 3, 0
         old.reply = NIL_REPLY
@@ -640,10 +652,7 @@ cdef class CompiledTable:
 
     @property
     def notes_bytes(self):
-        cdef int64_t each = 0 if self.notes == NULL else <int64_t>sizeof(Note)
-        if self.worths != NULL:
-            each += <int64_t>sizeof(double)
-        return each * <int64_t>(self.mask + 1)
+        return 0 if self.notes == NULL else <int64_t>((self.mask + 1) << self.note_shift)
 
     def queue_bytes(self, int queue):
         return self.tally_bytes[ranged("queue", queue, QUEUES - 1)]

@@ -8,6 +8,8 @@ cdef enum:
     DEFERRED = 511
     PARTS_PER_OCTAVE = 8
     LEAST_EXPONENT = 40
+    WAITING = 8
+assert WAITING == USES_WAITING_MAX
 
 
 cdef struct WorthClass:
@@ -15,6 +17,11 @@ cdef struct WorthClass:
     int64_t live
     uint32_t stamp  # of the oldest, 0: not known
     double worth
+
+
+cdef struct WaitingUse:
+    PyObject* entry  # owned; NULL: none waits
+    uint32_t code
 
 
 cdef inline uint32_t class_of(double ratio) noexcept:
@@ -34,6 +41,8 @@ cdef class CompiledWorths:
     cdef int number
     cdef double floor, highest
     cdef int64_t blocks
+    cdef WaitingUse waiting[WAITING]  # a ring
+    cdef int turn
 
     @property
     def bytes_per_entry(self):
@@ -44,6 +53,8 @@ cdef class CompiledWorths:
 
     def __dealloc__(self):
         cdef int page, i
+        for i in range(WAITING):
+            Py_XDECREF(self.waiting[i].entry)
         for page in range(PAGES):
             if self.pages[page] != NULL:
                 for i in range(CLASSES_PER_PAGE):
@@ -71,7 +82,7 @@ cdef class CompiledWorths:
         cdef CompiledTable table = self.table
         cdef int page = part // CLASSES_PER_PAGE
         cdef WorthClass* held
-        cdef Note* note = &table.notes[cell]
+        cdef Note* note = table.note_at(<size_t>cell)
         if self.pages[page] == NULL:
             self.pages[page] = <WorthClass*>calloc(CLASSES_PER_PAGE, sizeof(WorthClass))
             if self.pages[page] == NULL:
@@ -80,7 +91,7 @@ cdef class CompiledWorths:
         held = &self.pages[page][part % CLASSES_PER_PAGE]
         table.stamp_note(note)
         note.number = uses << 16 | part
-        table.worths[cell] = worth
+        (<WorthNote*>table.note_at(<size_t>cell)).worth = worth
         if worth > self.highest:
             self.highest = worth
         held.live += 1
@@ -99,7 +110,7 @@ cdef class CompiledWorths:
         cdef uint32_t part
         if cell < 0:
             return 0
-        note = &self.table.notes[cell]
+        note = self.table.note_at(<size_t>cell)
         if not note.stamp & STAMP_TOP:
             return 0
         part = note.number & 0xFFFF
@@ -115,6 +126,7 @@ cdef class CompiledWorths:
         return note.number >> 16
 
     def push(self, Entry entry not None):
+        self.settle()
         cdef uint32_t code = self.table.code_of(entry)
         cdef int64_t cell = self.table.cell_index(entry, code)
         cdef double ratio = 1 / <double>max(1, size_of(entry))
@@ -126,24 +138,52 @@ cdef class CompiledWorths:
         self.place(cell, code, 1, class_of(ratio), self.floor + ratio)
 
     def use(self, Entry entry not None):
-        cdef uint32_t code, uses
-        cdef int64_t cell
-        cdef double ratio
+        """Counted a few uses later, when the note and the reply, for its size, have arrived."""
+        cdef WaitingUse before
         if entry.marks >> 2 != self.number:
             return
-        code = self.table.code_of(entry)
-        cell = self.table.cell_index(entry, code)
+        before = self.waiting[self.turn]
+        Py_INCREF(entry)
+        self.waiting[self.turn].entry = <PyObject*>entry
+        self.waiting[self.turn].code = self.table.code_of(entry)
+        rd_prefetch(<PyObject*>entry.reply)
+        self.turn = (self.turn + 1) % WAITING
+        if before.entry != NULL:
+            self.count(before)
+
+    cdef int count(self, WaitingUse use) except -1:
+        cdef Entry entry = <Entry>use.entry
+        cdef int64_t cell
+        cdef uint32_t uses
+        cdef double ratio
+        Py_DECREF(entry)
+        if entry.marks >> 2 != self.number:
+            return 0
+        cell = self.table.cell_index(entry, use.code)
         uses = self.quit(cell)
         if uses == 0:
-            return
+            return 0
         if uses < COUNT_MAX:
             uses += 1
         ratio = uses / <double>max(1, size_of(entry))
-        self.place(cell, code, uses, class_of(ratio), self.floor + ratio)
+        return self.place(cell, use.code, uses, class_of(ratio), self.floor + ratio)
+
+    cdef int settle(self) except -1:
+        """Count what waits, before anything else happens."""
+        cdef WaitingUse use
+        cdef int i
+        for i in range(WAITING):
+            use = self.waiting[self.turn]
+            self.waiting[self.turn].entry = NULL
+            self.turn = (self.turn + 1) % WAITING
+            if use.entry != NULL:
+                self.count(use)
+        return 0
 
     def defer(self, Entry entry not None):
         cdef uint32_t code, uses
         cdef int64_t cell
+        self.settle()
         if entry.marks >> 2 == self.number:
             code = self.table.code_of(entry)
             cell = self.table.cell_index(entry, code)
@@ -152,15 +192,17 @@ cdef class CompiledWorths:
                 self.place(cell, code, uses, DEFERRED, self.highest)
 
     def leave(self, Entry entry not None):
+        self.settle()
         if entry.marks >> 2 == self.number:
             self.quit(self.table.cell_index(entry, self.table.code_of(entry)))
 
     def evicted(self, Entry entry not None):
         cdef int64_t cell
+        self.settle()
         if entry.marks >> 2 == self.number:
             cell = self.table.cell_index(entry, self.table.code_of(entry))
-            if cell >= 0 and self.table.notes[cell].number & 0xFFFF != DEFERRED:
-                self.floor = max(self.floor, self.table.worths[cell])
+            if cell >= 0 and self.table.note_at(<size_t>cell).number & 0xFFFF != DEFERRED:
+                self.floor = max(self.floor, (<WorthNote*>self.table.note_at(<size_t>cell)).worth)
             self.quit(cell)
 
     cdef int64_t first_of(self, WorthClass* held) noexcept:
@@ -190,6 +232,7 @@ cdef class CompiledWorths:
         cdef WorthClass* held
         cdef int64_t cell
         cdef int i
+        self.settle()
         for i in range(PAGES * CLASSES_PER_PAGE):
             if self.counts[i // CLASSES_PER_PAGE] == 0:
                 continue
@@ -200,7 +243,7 @@ cdef class CompiledWorths:
                 cell = self.first_of(held)
                 if cell < 0:
                     continue
-                held.stamp, held.worth = self.table.notes[cell].stamp & STAMP_TOP, self.table.worths[cell]
+                held.stamp, held.worth = self.table.note_at(<size_t>cell).stamp & STAMP_TOP, (<WorthNote*>self.table.note_at(<size_t>cell)).worth
             if least == NULL or held.worth < least.worth:
                 least = held
         if least == NULL:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 USES_MAX: Final = 65_535
 """Where uses stop being counted."""
+USES_WAITING_MAX: Final = 8
+"""Uses that an order by worth may count later, at the latest before it is asked or told anything else."""
 
 
 class TalliedTable(Protocol):
@@ -163,7 +165,8 @@ class UseOrder(Protocol):
 class WorthOrder(Protocol):
     """One policy queue by worth: a floor, that of the last evicted one, and uses by size.
 
-    What is worth least is found to within an eighth of its uses by size.
+    What is worth least is found to within an eighth of its uses by size. The size that counts is the
+    one when a use is counted (see ``USES_WAITING_MAX``).
     """
 
     def __len__(self) -> int: ...

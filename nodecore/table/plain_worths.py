@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from math import frexp
 from typing import Final, final
 
 from nodecore.table.interface import Entry
-from nodecore.table.orders import USES_MAX, TalliedTable
+from nodecore.table.orders import USES_MAX, USES_WAITING_MAX, TalliedTable
 
 _SLACK: Final = 64
 _WORTH_BYTES: Final = 300
@@ -43,6 +43,7 @@ class PlainWorths:
         """By key: uses, class, worth."""
         self._classes: dict[int, OrderedDict[bytes, Entry]] = {}
         self._floor = self._highest = 0.0
+        self._waiting: deque[Entry] = deque()
 
     def __len__(self) -> int:
         return self._table.queue_count(self._number)
@@ -74,12 +75,24 @@ class PlainWorths:
         return uses
 
     def push(self, entry: Entry) -> None:
+        self._settle()
         self._table.assign(entry, self._number)
         self._quit(entry.key)
         size = entry.size
         self._place(entry, 1, class_of(1, size), self._floor + 1 / max(1, size))
 
     def use(self, entry: Entry) -> None:
+        if entry.queue == self._number:
+            self._waiting.append(entry)
+            if len(self._waiting) > USES_WAITING_MAX:
+                self._count(self._waiting.popleft())
+
+    def _settle(self) -> None:
+        """Count what waits, before anything else happens."""
+        while self._waiting:
+            self._count(self._waiting.popleft())
+
+    def _count(self, entry: Entry) -> None:
         if entry.queue != self._number:
             return
         uses = self._quit(entry.key)
@@ -88,16 +101,19 @@ class PlainWorths:
             self._place(entry, uses, class_of(uses, size), self._floor + uses / max(1, size))
 
     def defer(self, entry: Entry) -> None:
+        self._settle()
         if entry.queue == self._number:
             uses = self._quit(entry.key)
             if uses:
                 self._place(entry, uses, _DEFERRED, self._highest)
 
     def leave(self, entry: Entry) -> None:
+        self._settle()
         if entry.queue == self._number:
             self._quit(entry.key)
 
     def evicted(self, entry: Entry) -> None:
+        self._settle()
         if entry.queue == self._number:
             _, part, worth = self._standing.get(entry.key, (0, _DEFERRED, 0.0))
             if part != _DEFERRED:
@@ -105,6 +121,7 @@ class PlainWorths:
             self._quit(entry.key)
 
     def worst(self) -> Entry | None:
+        self._settle()
         worst, least = None, 0.0
         for _, held in sorted(self._classes.items()):
             entry = next(iter(held.values()))
