@@ -28,6 +28,7 @@ from transport.messages import Message
 _KINDS: Final[dict[str, type]] = {"int": int, "str": str, "bytes": bytes, "bool": bool}
 _DECODED: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
 _FLAT: Final = frozenset({type(None), bool, int, str, bytes})
+"""Nothing is inside of these, and every value is allowed."""
 _ENCODABLE: Final = (type(None), int, float, str, bytes, list, tuple, dict)
 _PACKER_BYTES_KEPT: Final = 1024 * 1024
 """A packer whose buffer grew beyond this is replaced, so that one large value does not pin it."""
@@ -63,6 +64,8 @@ def _check_kinds(level: list[Any], kinds: set[type]) -> None:
 
 def _check_plain(value: object, *, incoming: bool) -> None:
     """Raise unless ``value`` is plain data."""
+    if type(value) in _FLAT:
+        return
     level: list[Any] = [value]
     for _ in range(limits.DECODE_DEPTH_MAX):
         kinds = set(map(type, level))
@@ -87,7 +90,10 @@ def _check_plain(value: object, *, incoming: bool) -> None:
 def _descend(level: list[Any], below: list[Any]) -> None:
     """Collect what is inside of the containers of a level, checking floats and keys on the way."""
     for value in level:
-        if isinstance(value, (list, tuple)):
+        kind = type(value)
+        if kind in _FLAT:
+            continue
+        if kind is list or isinstance(value, (list, tuple)):
             below.extend(value)
         elif isinstance(value, dict):
             for key in value:
@@ -134,11 +140,11 @@ class _Layout:
     def check(self, values: Iterable[Any], *, incoming: bool) -> None:
         """Raise unless the values have the declared types."""
         for index, (value, kind) in enumerate(zip(values, self.types, strict=False)):
+            if type(value) is kind:
+                continue
             if kind is None:
                 _check_plain(value, incoming=incoming)
-            elif type(value) is not kind and (
-                incoming or kind is bool or isinstance(value, bool) or not isinstance(value, kind)
-            ):
+            elif incoming or kind is bool or isinstance(value, bool) or not isinstance(value, kind):
                 raise _NotPlain(
                     f"{self.names[index]} is {type(value).__name__}, not {kind.__name__}"
                 )
