@@ -13,6 +13,7 @@ It stores nothing (pages are applied like any other write) and decides no change
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import compress
 from typing import Final
 
 from nodecore.ids import SLOTS_COUNT, Epoch, NodeId, Now
@@ -21,6 +22,8 @@ from nodecore.replication.slot_needs import Need
 from transport.messages import ChangeStep, Lane
 
 _ID_MAX: Final = 2**31
+_SLOTS: Final = tuple(range(SLOTS_COUNT))
+_FLAGS: Final = bytes.maketrans(b"01", b"\x00\x01")
 
 
 class _Task:
@@ -276,13 +279,9 @@ def from_bitmap(bits: object) -> list[int] | None:
     """The slots of a bitmap in ascending order; None: it is none."""
     if not isinstance(bits, bytes) or len(bits) != SLOTS_COUNT // 8:
         return None
-    return [
-        index << 3 | bit
-        for index, byte in enumerate(bits)
-        if byte
-        for bit in range(8)
-        if byte >> bit & 1
-    ]
+    # The digits of one long binary number, least first: digit 8n + k is bit k of byte n.
+    digits = f"{int.from_bytes(bits, 'little'):b}"[::-1].encode().translate(_FLAGS)
+    return list(compress(_SLOTS, digits))
 
 
 def slot_list(plain: object) -> list[int]:
