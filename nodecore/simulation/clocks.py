@@ -30,11 +30,18 @@ class SimClock:
         self._world = world
         self._rate = 1.0 + drift
         self.skew_ms = skew_ms
+        self._shown_s = -1.0
+        self._shown = Now(0.0, 0)
+        """What it showed at that moment of the world: it is asked several times in each."""
 
     def now(self) -> Now:
         """Both clocks."""
-        mono_s = self._world.now_s * self._rate
-        return Now(mono_s, int(WALL_BEGIN_MS + mono_s * 1000.0 + self.skew_ms))
+        world_s = self._world.now_s
+        if world_s != self._shown_s:
+            mono_s = world_s * self._rate
+            self._shown = Now(mono_s, int(WALL_BEGIN_MS + mono_s * 1000.0 + self.skew_ms))
+            self._shown_s = world_s
+        return self._shown
 
     def world_time(self, mono_s: float) -> float:
         """When in the world this clock shows ``mono_s``."""
@@ -43,3 +50,4 @@ class SimClock:
     def jump(self, by_ms: float) -> None:
         """Someone sets the wall clock."""
         self.skew_ms += by_ms
+        self._shown_s = -1.0

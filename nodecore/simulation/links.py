@@ -108,13 +108,18 @@ class SimLink:
         behind it.
         """
         direction = self._forth if forth else self._back
-        if self._network.is_held(*self._ends(forth), self.lane):
+        if self._is_held(forth):
             direction.held.append((stream, payload))
             self._notice_cut()
             return
         if stalled_s:
             direction.free_at_s = max(direction.free_at_s, self._network.world.now_s + stalled_s)
         self._dispatch(direction, stream, payload, forth)
+
+    def _is_held(self, forth: bool) -> bool:
+        network = self._network
+        # Mostly nothing is: that is not worth looking up the ends.
+        return network.holds and network.is_held(*self._ends(forth), self.lane)
 
     def _ends(self, forth: bool) -> tuple[NodeId, NodeId]:
         assert self.callee is not None
@@ -149,13 +154,12 @@ class SimLink:
     def _arrive(self, life: int, stream: int, payload: bytes, forth: bool) -> None:
         if not self.up or life != self._life or self.callee is None:
             return
-        sender, _receiver = self._ends(forth)
-        if self._network.is_held(*self._ends(forth), self.lane):
+        if self._is_held(forth):
             (self._forth if forth else self._back).held.append((stream, payload))
             self._notice_cut()
             return
         target = self.callee if forth else self.caller
-        peer = sender if forth else self.peer
+        peer = self.caller.node_id if forth else self.peer
         target.deliver(lambda: self._hand_over(target, peer, life, stream, payload))
 
     def _hand_over(
@@ -164,7 +168,7 @@ class SimLink:
         if life == self._life and self.up:
             self._network.world.note("message", peer, target.node_id, self.lane, stream, payload)
             message = decode(payload)
-            if isinstance(message, Promise | Accepted) and not message.granted:
+            if isinstance(message, (Promise, Accepted)) and not message.granted:
                 self._network.ballots_refused += 1
             target.on_link_message(peer, stream, self.lane, message)
 
@@ -189,7 +193,7 @@ class SimLink:
         if not self.up or self.callee is None:
             return
         for forth, direction in ((True, self._forth), (False, self._back)):
-            if not self._network.is_held(*self._ends(forth), self.lane):
+            if not self._is_held(forth):
                 held, direction.held = direction.held, deque()
                 for stream, payload in held:
                     self._dispatch(direction, stream, payload, forth)

@@ -161,6 +161,11 @@ class Network:
         """Directions that carry nothing now."""
         return len(self._cuts)
 
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held anywhere."""
+        return bool(self._cuts or self._deaf)
+
     def is_held(self, sender: NodeId, receiver: NodeId, lane: Lane) -> bool:
         """Whether nothing gets from ``sender`` to ``receiver`` on this lane."""
         if (sender, receiver) in self._cuts:

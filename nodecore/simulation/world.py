@@ -20,6 +20,7 @@ import heapq
 import random
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final, TypeAlias, final
 
 Action: TypeAlias = Callable[[], None]
@@ -87,7 +88,9 @@ class World:
         """Run ``action`` at a virtual time; one in the past runs next."""
         self._sequence += 1
         event = Event(action)
-        heapq.heappush(self._heap, (max(at_s, self.now_s), self._sequence, event))
+        if at_s < self.now_s:
+            at_s = self.now_s
+        heapq.heappush(self._heap, (at_s, self._sequence, event))
         return event
 
     def after(self, delay_s: float, action: Action) -> Event:
@@ -98,8 +101,10 @@ class World:
         """Take a happening into the digest (and the trace)."""
         pieces = [_MOMENT(self.now_s, len(parts)), kind.encode()]
         for part in parts:
-            encoded = part if isinstance(part, bytes) else repr(part).encode()
-            pieces += _LENGTH(len(encoded)), encoded
+            if isinstance(part, bytes):
+                pieces += _LENGTH(len(part)), part
+            else:
+                pieces.append(_noted(part))
         self._digest.update(b"".join(pieces))
         if self._trace is not None:
             line = self.tell(self.now_s, kind, parts)
@@ -148,6 +153,13 @@ class World:
             action()
             return True
         return False
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _noted(part: str | float) -> bytes:
+    """A part as the digest takes it in; most are names of nodes and lanes, time and again."""
+    encoded = repr(part).encode()
+    return _LENGTH(len(encoded)) + encoded
 
 
 def _tell(now_s: float, kind: str, parts: Sequence[str | float | bytes]) -> str:
