@@ -6,11 +6,14 @@ founders that they have not voted either. Whoever has voted says so; then the fo
 before, and learns like any node that has lost its state. A founder begins to vote only after each of
 the others has answered it, and so has heard that it was new, so nobody is taken for forgetful for being
 slow: whoever was heard to be new may have begun to vote by the time it answers.
+
+A founder that dies before it is decided goes on where it was, if it comes back on its disk: whom it has
+heard to be new is kept before it answers them, because they will not be new any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, final
 
 from nodecore.ids import Epoch, NodeId, Now
@@ -28,6 +31,7 @@ class Founding:
         node: this node.
         send: of the node.
         on_decided: called once with True when the cluster is new, with False when it is not.
+        keep: write down :attr:`unheard`, before anything is sent that follows.
     """
 
     def __init__(
@@ -35,10 +39,12 @@ class Founding:
         node: NodeId,
         send: Callable[[NodeId, Lane, int, Message], None],
         on_decided: Callable[[bool, Now], None],
+        keep: Callable[[], None],
     ) -> None:
         self._node = node
         self._send = send
         self._on_decided = on_decided
+        self._keep = keep
         self._unheard: dict[NodeId, None] = {}
         """Founders that have not said yet that they are new."""
         self._unanswered: dict[NodeId, None] = {}
@@ -46,11 +52,17 @@ class Founding:
         self._epoch = Epoch(0)
         self.undecided = False
 
-    def begin(self, topology: Topology, now: Now) -> None:
-        """This node has made the first document."""
+    @property
+    def unheard(self) -> list[NodeId] | None:
+        """Founders that have not said yet that they are new; None: it is decided."""
+        return list(self._unheard) if self.undecided else None
+
+    def begin(self, topology: Topology, now: Now, unheard: Sequence[NodeId] | None = None) -> None:
+        """This node has made the first document; ``unheard``: in an earlier life, and so far it came."""
         self.undecided = True
-        self._unheard = {m.node_id: None for m in topology.members if m.node_id != self._node}
-        self._unanswered = dict(self._unheard)
+        self._unanswered = {m.node_id: None for m in topology.members if m.node_id != self._node}
+        self._unheard = dict.fromkeys(self._unanswered if unheard is None else unheard)
+        self._keep()
         self.on_topology(topology, now)
 
     def on_topology(self, topology: Topology, now: Now) -> None:
@@ -74,6 +86,9 @@ class Founding:
     def on_step(self, peer: NodeId, fields: Mapping[str, object], now: Now) -> None:
         """A founder asks, or answers."""
         fresh, asks = fields.get("fresh") is True, fields.get("asks") is True
+        if self.undecided and fresh and peer in self._unheard:
+            del self._unheard[peer]
+            self._keep()
         if asks:
             self._tell(peer, asks=False)
         if not self.undecided:
@@ -82,8 +97,6 @@ class Founding:
             self.undecided = False
             self._on_decided(False, now)
             return
-        if fresh:
-            self._unheard.pop(peer, None)
         if not asks:
             self._unanswered.pop(peer, None)
         self._decide(now)

@@ -16,12 +16,12 @@ say so, because what was written before is gone with the power.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from nodecore.effects import Emit, Severity
 from nodecore.errors import InvalidTopology
-from nodecore.ids import SLOTS_COUNT, Now
+from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.placement.topology import Topology
 from nodecore.storage.disk import Area, DiskError, Durability
 from nodecore.strong.registers import MARKER, Registers
@@ -37,6 +37,7 @@ LOST_RECORD: Final = "lost"
 """Durabilities (lists of ``process``, ``power``) whose records did not outlive the last life, as the
 process found it; never written by the node."""
 REWRITTEN_PER_TICK_MAX: Final = 1_000
+_FIRST_EPOCH: Final = 1
 
 
 class _Kept(NamedTuple):
@@ -47,6 +48,8 @@ class _Kept(NamedTuple):
     boot: str
     closed: bool
     flushed: bool
+    unheard: list[NodeId] | None
+    """Of a founder that had not begun to vote: see ``founding``."""
 
 
 @final
@@ -57,10 +60,18 @@ class Lives:
         node: whose records.
         registers: read back if they belong to the record.
         persisted: the records of an earlier life.
+        unheard: of the founding.
     """
 
-    def __init__(self, node: Node, registers: Registers, persisted: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        registers: Registers,
+        persisted: Mapping[str, object],
+        unheard: Callable[[], list[NodeId] | None],
+    ) -> None:
         self._node = node
+        self._unheard = unheard
         self._registers = registers
         self._boot = persisted.get(BOOT_RECORD, "")
         lost = persisted.get(LOST_RECORD)
@@ -108,6 +119,12 @@ class Lives:
         same = kept.closed or kept.boot == self._boot
         return (kept.document, kept.states) if same or kept.flushed else None
 
+    def unheard(self, topology: Topology) -> list[NodeId] | None:
+        """How far the founding had come that goes on; None: there is none, or owners have changed."""
+        if self._kept is None or self.believed(topology) is None:
+            return None
+        return self._kept.unheard if topology.owners_epoch == _FIRST_EPOCH else None
+
     def on_topology(self, topology: Topology) -> None:
         """A newer document is in force, and what follows is written as it says."""
         if durability_of(topology) is not Durability.POWER:
@@ -138,7 +155,7 @@ class Lives:
         topology = self._node.chain.document
         if topology is None:
             return
-        plain = [states, self._life, self._boot, closed, self._flushed]
+        plain = [states, self._life, self._boot, closed, self._flushed, self._unheard()]
         if (topology, plain) != self._last:
             self._last = topology, plain
             self._node.persist(RECORD, [topology.to_plain(), *plain])
@@ -152,9 +169,17 @@ def durability_of(topology: Topology) -> Durability:
 
 def _parse(plain: object) -> _Kept | None:
     match plain:
-        case [document, bytes(states), int(life), str(boot), bool(closed), bool(flushed)]:
+        case [document, bytes(states), int(life), str(boot), bool(closed), bool(flushed), *others]:
             if len(states) == SLOTS_COUNT and not states.strip(b"\x00\x01\x02"):
                 with contextlib.suppress(InvalidTopology):
                     known = Topology.from_plain(document)
-                    return _Kept(known, states, life, boot, closed, flushed)
+                    unheard = _names(others)
+                    return _Kept(known, states, life, boot, closed, flushed, unheard)
+    return None
+
+
+def _names(others: list[object]) -> list[NodeId] | None:
+    match others:
+        case [list(names)] if all(isinstance(name, str) for name in names):
+            return [NodeId(name) for name in names]
     return None

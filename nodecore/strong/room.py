@@ -96,7 +96,7 @@ class StrongRoom:
                 self._ask_for_epoch,
             )
         )
-        self.founding = Founding(self._id, node.send, self._on_founding)
+        self.founding = Founding(self._id, node.send, self._on_founding, self._keep)
         self.replica = StrongReplica(self.registers, slot_of, self.votes)
         self.rounds = Rounds(
             StrongPorts(
@@ -119,7 +119,7 @@ class StrongRoom:
         )
         self.streams = SlotStreams(ports, _CopySource(self.registers), node.timers)
         self.collection = Collection(self.registers, self.rounds, slot_of)
-        self._lives = Lives(node, self.registers, persisted)
+        self._lives = Lives(node, self.registers, persisted, lambda: self.founding.unheard)
         node.coordinator.strong = self.requests
         node.topology_changes.also_left = lambda: self.learning.left
 
@@ -143,14 +143,15 @@ class StrongRoom:
         trusted = known is not None and known[0] == topology
         if known is not None:
             self.learning.restore(*known)
-        self.learning.founding = fresh or self.learning.founding
+        unheard = self._lives.unheard(topology) if first and not fresh else None
+        self.learning.founding = fresh or unheard is not None or self.learning.founding
         self.streams.stop_all()
         self.streams.epoch = topology.epoch
         self.learning.on_topology(topology, slot_map, now, trusted=trusted or fresh)
         if known is not None and self.registers.damaged:
             self.learning.lose(list(self.registers.damaged), now)
-        if fresh:
-            self.founding.begin(topology, now)
+        if fresh or unheard is not None:
+            self.founding.begin(topology, now, unheard)
         else:
             self.founding.on_topology(topology, now)
         self._drop_others(routing, now)
@@ -188,8 +189,11 @@ class StrongRoom:
             changes.refill(False, now)
             self.learning.begin(now)
 
-    def _on_change(self, now: Now) -> None:
+    def _keep(self) -> None:
         self._lives.keep(bytes(self.learning.states), closed=False)
+
+    def _on_change(self, now: Now) -> None:
+        self._keep()
         if self.learning.left == 0:
             self._node.topology_changes.report(now)
 

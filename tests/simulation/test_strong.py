@@ -220,3 +220,20 @@ def test_long_histories_are_linearizable(story: Callable[[int], Story], success:
 @pytest.mark.parametrize(("story", "success"), STORIES)
 def test_histories_over_seeds(story: Callable[[int], Story], success: float, seed: int) -> None:
     story(seed).judge(0.5 * success)
+
+
+def test_founders_that_die_before_they_vote_have_lost_nothing() -> None:
+    """Two of three owners, back on their disks, are no majority of forgetful ones: all vote soon."""
+    world = World(7, None)
+    cluster = SimCluster(world, ClusterOptions(nodes=3))
+    cluster.cut(["n1"], ["n2"])
+    cluster.start()
+    n3 = cluster.node("n3").strong
+    cluster.wait(lambda: n3.settled, 5.0, "n3 votes")
+    for name in ("n1", "n2"):
+        assert cluster.node(name).strong.founding.undecided
+        cluster.restart(name)
+    cluster.heal()
+    running = cluster.running_members
+    cluster.wait(lambda: all(p.node.strong.settled for p in running), LEARNED_S, "everybody votes")
+    assert not any(p.node.strong.counters()["strong_slots_learned"] for p in running)

@@ -22,14 +22,20 @@ DOCUMENT = bootstrap(
 )
 
 
+def _ignore() -> None:
+    """Nobody comes back."""
+
+
 class Founders:
     """Some nodes; messages to those that are not there are lost."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, Founding] = {}
         self.decided: dict[str, bool] = {}
+        self.kept: dict[str, list[NodeId] | None] = {}
+        """What each would find on its disk."""
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, unheard: list[NodeId] | None = None) -> None:
         self.decided.pop(name, None)
 
         def send(peer: NodeId, lane: Lane, _stream: int, message: Message) -> None:
@@ -42,8 +48,11 @@ class Founders:
         def decide(is_new: bool, _now: object) -> None:
             self.decided[name] = is_new
 
-        founder = self.nodes[name] = Founding(NodeId(name), send, decide)
-        founder.begin(DOCUMENT, NOW)
+        def keep() -> None:
+            self.kept[name] = founder.unheard
+
+        founder = self.nodes[name] = Founding(NodeId(name), send, decide, keep)
+        founder.begin(DOCUMENT, NOW, unheard)
 
     def ask(self) -> None:
         for founder in self.nodes.values():
@@ -71,6 +80,46 @@ def test_a_founder_that_forgot_is_told_so() -> None:
     assert founders.decided == {"n1": True, "n2": False, "n3": True}
 
 
+def test_founders_that_die_undecided_go_on_where_they_were() -> None:
+    """n1 and n2 do not hear of each other while n3 is decided, which both have heard to be new."""
+    founders = Founders()
+    founders.start("n1")
+    founders.start("n3")
+    del founders.nodes["n1"]
+    founders.start("n2")
+    founders.ask()
+    del founders.nodes["n2"]
+    founders.start("n1", founders.kept["n1"])
+    founders.ask()
+    assert founders.decided == {"n3": True}
+    del founders.nodes["n1"]
+    founders.start("n1", founders.kept["n1"])
+    founders.start("n2", founders.kept["n2"])
+    founders.ask()
+    assert founders.decided == dict.fromkeys(NAMES, True)
+
+
+def test_what_was_heard_is_kept_before_it_is_answered() -> None:
+    kept: list[list[NodeId] | None] = []
+    order: list[str] = []
+
+    def keep() -> None:
+        kept.append(founder.unheard)
+        order.append("keep")
+
+    founder = Founding(
+        NodeId("n1"),
+        lambda peer, *_: order.append(f"tell {peer}"),
+        lambda *_: None,
+        keep,
+    )
+    founder.begin(DOCUMENT, NOW)
+    del order[:]
+    founder.on_step(NodeId("n2"), {"fresh": True, "asks": True}, NOW)
+    assert order == ["keep", "tell n2"]
+    assert kept[-1] == ["n3"]
+
+
 def test_one_that_never_heard_from_all_does_not_vouch_for_a_quorum() -> None:
     """n1 was not part of what n2 and n3 decided: with n3 gone it can't tell n2 that all is new."""
     founders = Founders()
@@ -84,7 +133,9 @@ def test_one_that_never_heard_from_all_does_not_vouch_for_a_quorum() -> None:
 
 
 def test_a_founder_alone_has_nobody_to_ask() -> None:
-    alone = Founding(NodeId("n1"), lambda *_: None, lambda is_new, _now: decided.append(is_new))
+    alone = Founding(
+        NodeId("n1"), lambda *_: None, lambda is_new, _now: decided.append(is_new), _ignore
+    )
     decided: list[bool] = []
     alone.begin(bootstrap("c", [DOCUMENT.members[0]]), NOW)
     assert decided == [True]
@@ -111,7 +162,7 @@ class BadNetwork:
         def decide(is_new: bool, _now: object) -> None:
             self.decided[name] = is_new
 
-        return Founding(NodeId(name), send, decide)
+        return Founding(NodeId(name), send, decide, _ignore)
 
     def step(self) -> None:
         if not self.flying or self.rng.random() < 0.05:
