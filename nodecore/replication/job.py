@@ -297,6 +297,11 @@ class Job:
             return Unknown(first.code, _in_doubt(first).text)
         return first
 
+    def surely_failed(self, part: Part, index: int) -> bool:
+        """Whether a key was reported as failed, and without doubt: it must not come about later."""
+        failed, held = self._judge_key(part, index)
+        return failed is not None and held == 0 and not self.possible
+
     def _judge_key(self, part: Part, index: int) -> tuple[Failed | None, int]:
         """(why this key failed or None, its copies)."""
         refused = self.refusals.get(index)

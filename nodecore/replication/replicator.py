@@ -309,7 +309,7 @@ class Replicator:
                 # about later.
                 continue
             for index in part.indexes:
-                if index in job.taken_back:
+                if index in job.taken_back or job.surely_failed(part, index):
                     continue
                 self._hints.add(
                     peer,

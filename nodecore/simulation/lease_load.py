@@ -2,7 +2,8 @@
 
 Whoever is answered OK holds the key from then on, until its time has run out by its own clock, counted
 from when it asked and cut short by as much as two nodes' clocks may differ; it does not end its lease
-earlier, because a delete that comes late would end the next one's. Whoever has no answer holds nothing.
+earlier, because a delete that comes late would end the next one's. Whoever has no answer holds nothing,
+nor does whoever has it after that time.
 ``leases`` judges what was held; clients' clocks are the world's.
 """
 
@@ -63,18 +64,22 @@ class LeaseLoad:
         ttl_ms = round(1000.0 * (held_s + self._clocks_differ_s))
 
         def on_reply(reply: RespValue | LostConnection) -> None:
-            self._note(client.name, key, begun_s + held_s, reply)
+            self.note(client.name, key, begun_s + held_s, reply)
             self._pause(client)
 
         arguments = [b"SET", key, client.name.encode(), b"NX", b"PX", b"%d" % ttl_ms]
         client.command(arguments, on_reply)
 
-    def _note(
+    def note(
         self, holder: str, key: bytes, ends_s: float, reply: RespValue | LostConnection
     ) -> None:
+        """``holder`` has been answered; what it was granted ends at ``ends_s``."""
         now_s = self._cluster.world.now_s
         before = [lease for lease in self.leases if lease.key == key]
         if reply == b"OK":
+            if now_s >= ends_s:
+                # Granted too late to be of use: others may have had it meanwhile.
+                return
             self.taken_over += any(lease.holder != holder for lease in before[-1:])
             self.leases.append(Lease(key, holder, len(self.leases) + 1, now_s, ends_s))
         elif not isinstance(reply, LostConnection | RespError):

@@ -240,8 +240,8 @@ class SwarmRun:
         """Whether so many of the core's owners of a key have lost their memory that the rest can't vouch
         for a miss, while others, who know what was acknowledged, can't be asked: no answer is right.
         """
-        core = {str(process.node_id): process for process in self._core}
-        node = self._core[0].node
+        core = {str(process.node_id): process for process in self._core if process.running}
+        node = next(process.node for process in core.values())
         slot = node.table.slot_of(key)
         owners = [str(name) for name in node.owners(slot)]
         inside = [core[name].node for name in owners if name in core]

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nodecore.simulation.cluster import ClusterOptions, SimCluster
+from nodecore.simulation.lease_load import LeaseLoad
 from nodecore.simulation.leases import Fill, Lease, check_leases
+from nodecore.simulation.world import World
 
 FIRST = Lease(b"k", "n1", 1, granted_s=0.0, ends_s=10.0)
 SECOND = Lease(b"k", "n2", 2, granted_s=10.5, ends_s=20.0)
@@ -46,3 +49,12 @@ def test_a_fencing_token_that_was_overtaken_is_found() -> None:
 
 def test_a_token_from_nowhere_is_found() -> None:
     assert "nobody was given" in check_leases([FIRST], [Fill(b"k", 7, 1.0, accepted=True)])[0]
+
+
+def test_a_grant_that_comes_after_its_time_is_no_lease() -> None:
+    cluster = SimCluster(World(1), ClusterOptions(1))
+    load = LeaseLoad(cluster, 0.0)
+    load.note("a", b"k", cluster.world.now_s, b"OK")
+    assert load.leases == []
+    load.note("a", b"k", cluster.world.now_s + 0.5, b"OK")
+    assert [lease.holder for lease in load.leases] == ["a"]

@@ -209,3 +209,26 @@ def test_a_copy_that_was_taken_back_may_have_been_seen() -> None:
     job.taken_back.add(0)
     end(job, part, "abc")
     assert isinstance(job.outcome, Unknown)
+
+
+def test_a_key_that_nobody_took_beside_one_in_doubt_must_not_come_about_later() -> None:
+    """The requests of two clients in one replication: one was told of failure, the other of doubt."""
+    route = Route(A, (A, B, C), None, Keyspace())
+    claims = [Claim(range(row, row + 1), lambda _outcome, _now: None) for row in (0, 1)]
+    job = Job((b"j", b"k"), (b"j", b"k"), 0, VERSION, 0, Level.DEFAULT, claims)
+    first = Part(route, [0], Level.DEFAULT, EPOCH)
+    second = Part(route, [1], Level.DEFAULT, EPOCH)
+    job.begin_round([first, second])
+    job.waiting = 3
+    # The first live owner refuses both; another takes the second one; the third is silent.
+    job.refusals = {0: {A: Code.CLOCK_SKEW}, 1: {A: Code.CLOCK_SKEW}}
+    for part in (first, second):
+        part.ack(A, EPOCH, LIFE)
+        part.fail(C)
+    first.fail(B)
+    second.ack(B, EPOCH, LIFE)
+    job.waiting = 0
+    job.judge()
+    assert [type(claim.outcome) for claim in claims] == [Failed, Unknown]
+    assert job.surely_failed(first, 0)
+    assert not job.surely_failed(second, 1)
