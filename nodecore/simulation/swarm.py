@@ -37,7 +37,7 @@ from nodecore.simulation.swarm_options import SwarmOptions, draw
 from nodecore.simulation.workload import Workload, WorkloadOptions
 from nodecore.simulation.world import World
 
-CONVERGENCE_S: Final = 60.0
+CONVERGENCE_S: Final = 130.0  # Sixteen rounds of anti-entropy; lost messages spoil some.
 CORE_JUDGED_S: Final = 1.2
 """The last part of the liveness phase: until then the core may still find out who is broken."""
 _UNANSWERED: Final = ("", "no reply in time", "connection lost")
