@@ -68,10 +68,10 @@ def memory(rounds: int, scale: float) -> dict[str, float]:
 
 
 def _bytes_an_entry(server: Server, count: int) -> float:
-    before = server.rss_bytes()
+    before = server.private_bytes()
     fill(server.resp, count)
     time.sleep(3.0)
-    return (server.rss_bytes() - before) / count
+    return (server.private_bytes() - before) / count
 
 
 def million(rounds: int, scale: float) -> dict[str, float]:
