@@ -16,11 +16,11 @@ class BalancedOrder(Protocol):
 
     @property
     def overhead_bytes(self) -> int:
-        """As ``EntryOrder.overhead_bytes``, with the memories."""
+        """As ``MeasuredOrder.overhead_bytes``, with the memories."""
 
     @property
     def bytes_per_entry(self) -> int:
-        """As ``EntryOrder.bytes_per_entry``."""
+        """As ``MeasuredOrder.bytes_per_entry``."""
 
     def expect(self, key: bytes) -> None:
         """A key that is not live is about to be stored: a return moves the target."""

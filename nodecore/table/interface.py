@@ -20,22 +20,11 @@ writes must draw from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from nodecore.table.balanced import BalancedOrder
-    from nodecore.table.memories import FrequencySketch, Ghosts, KeyMemory
-    from nodecore.table.orders import (
-        EntryOrder,
-        EntryQueue,
-        EntryRing,
-        ExpiryOrder,
-        SegmentedOrder,
-        UseOrder,
-        WorthOrder,
-    )
+from nodecore.table.orders import OrderMaker
 
 SLOT_CLOSED: Final = 0
 SLOT_READ: Final = 1
@@ -133,7 +122,7 @@ class Entry(Protocol):
         """
 
 
-class Table(Protocol):
+class Table(OrderMaker, Protocol):
     """The entries of a node."""
 
     compiled: bool
@@ -205,45 +194,6 @@ class Table(Protocol):
 
     def queue_count(self, queue: int) -> int:
         """Entries of a queue."""
-
-    @property
-    def notes_bytes(self) -> int:
-        """As ``OrderMaker.notes_bytes``."""
-
-    def entry_queue(self, queue: int) -> EntryQueue:
-        """As ``OrderMaker.entry_queue``."""
-
-    def entry_ring(self, queue: int) -> EntryRing:
-        """As ``OrderMaker.entry_ring``."""
-
-    def entry_order(self, queue: int, feeder: int = 0) -> EntryOrder:
-        """As ``OrderMaker.entry_order``."""
-
-    def use_order(self, queue: int, halve_every: int) -> UseOrder:
-        """As ``OrderMaker.use_order``."""
-
-    def worth_order(self, queue: int) -> WorthOrder:
-        """As ``OrderMaker.worth_order``."""
-
-    def expiry_order(self, queue: int) -> ExpiryOrder:
-        """As ``OrderMaker.expiry_order``."""
-
-    def segmented_order(
-        self, queues: tuple[int, int, int], keys: int, in_objects: bool
-    ) -> SegmentedOrder:
-        """As ``OrderMaker.segmented_order``."""
-
-    def balanced_order(self, queues: tuple[int, int], limit: int) -> BalancedOrder:
-        """As ``OrderMaker.balanced_order``."""
-
-    def ghosts(self, keys_max: Callable[[], int]) -> Ghosts:
-        """As ``OrderMaker.ghosts``."""
-
-    def key_memory(self) -> KeyMemory:
-        """As ``OrderMaker.key_memory``."""
-
-    def sketch(self, keys: int) -> FrequencySketch:
-        """As ``OrderMaker.sketch``."""
 
     def touch(self, key: bytes, entry: Entry) -> None:
         """What the gate does on a hit: bump the counter, append to ``touched``, tally the band."""

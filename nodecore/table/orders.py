@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from nodecore.table.interface import Entry
 from nodecore.table.memories import FrequencySketch, Ghosts, KeyMemory
 
 if TYPE_CHECKING:
     from nodecore.table.balanced import BalancedOrder
+    from nodecore.table.interface import Entry
 
 USES_MAX: Final = 65_535
 """Where uses stop being counted."""
@@ -94,8 +94,8 @@ class EntryRing(Protocol):
         """An entry is about to leave the queue."""
 
 
-class EntryOrder(Protocol):
-    """One policy queue in the order of the last touches."""
+class MeasuredOrder(Protocol):
+    """What all orders tell of themselves."""
 
     def __len__(self) -> int: ...
 
@@ -111,6 +111,10 @@ class EntryOrder(Protocol):
     def allocated_bytes(self) -> int:
         """Memory without notes: the measure of ``overhead_bytes``, which does not grow by leaps."""
 
+
+class EntryOrder(MeasuredOrder, Protocol):
+    """One policy queue in the order of the last touches."""
+
     def push(self, entry: Entry) -> None:
         """Assign the entry to this queue, from whichever it was in, as the newest.
 
@@ -125,22 +129,8 @@ class EntryOrder(Protocol):
         """The entry that was touched longest ago; it stays."""
 
 
-class UseOrder(Protocol):
+class UseOrder(MeasuredOrder, Protocol):
     """One policy queue by the number of uses; among equals, who has had so many for longest is first."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def overhead_bytes(self) -> int:
-        """As ``EntryOrder.overhead_bytes``."""
-
-    @property
-    def bytes_per_entry(self) -> int:
-        """As ``EntryOrder.bytes_per_entry``."""
-
-    @property
-    def allocated_bytes(self) -> int:
-        """As ``EntryOrder.allocated_bytes``."""
 
     def push(self, entry: Entry) -> None:
         """Assign the entry to this queue, used once.
@@ -162,26 +152,12 @@ class UseOrder(Protocol):
         """The entry with the fewest uses; it stays."""
 
 
-class WorthOrder(Protocol):
+class WorthOrder(MeasuredOrder, Protocol):
     """One policy queue by worth: a floor, that of the last evicted one, and uses by size.
 
     What is worth least is found to within an eighth of its uses by size. The size that counts is the
     one when a use is counted (see ``USES_WAITING_MAX``).
     """
-
-    def __len__(self) -> int: ...
-
-    @property
-    def overhead_bytes(self) -> int:
-        """As ``EntryOrder.overhead_bytes``."""
-
-    @property
-    def bytes_per_entry(self) -> int:
-        """As ``EntryOrder.bytes_per_entry``."""
-
-    @property
-    def allocated_bytes(self) -> int:
-        """As ``EntryOrder.allocated_bytes``."""
 
     def push(self, entry: Entry) -> None:
         """Assign the entry to this queue, used once.
@@ -206,22 +182,8 @@ class WorthOrder(Protocol):
         """The entry that is worth least; it stays."""
 
 
-class ExpiryOrder(Protocol):
+class ExpiryOrder(MeasuredOrder, Protocol):
     """One policy queue by expiry; what never expires comes last, oldest first."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def overhead_bytes(self) -> int:
-        """As ``EntryOrder.overhead_bytes``."""
-
-    @property
-    def bytes_per_entry(self) -> int:
-        """As ``EntryOrder.bytes_per_entry``."""
-
-    @property
-    def allocated_bytes(self) -> int:
-        """As ``EntryOrder.allocated_bytes``."""
 
     def push(self, entry: Entry) -> None:
         """Assign the entry to this queue.
@@ -271,11 +233,11 @@ class SegmentedOrder(Protocol):
 
     @property
     def overhead_bytes(self) -> int:
-        """As ``EntryOrder.overhead_bytes``, with the sketch."""
+        """As ``MeasuredOrder.overhead_bytes``, with the sketch."""
 
     @property
     def bytes_per_entry(self) -> int:
-        """As ``EntryOrder.bytes_per_entry``."""
+        """As ``MeasuredOrder.bytes_per_entry``."""
 
     def push(self, entry: Entry) -> None:
         """A newcomer enters the window, whose oldest go on probation.
