@@ -1,6 +1,6 @@
 """The memories of ``memories`` in plain Python: evicted keys, and how often keys were asked for.
 
-All of them know a key by 32 bits: wrong once in some ten thousand look-ups, which costs a policy
+All of them know a key by 32 bits, unless told otherwise: wrong once in some ten thousand look-ups, which costs a policy
 nothing measurable.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from binascii import crc32
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, final
 
 _WAYS: Final = 4
@@ -89,24 +89,29 @@ class PlainGhosts:
 
 @final
 class PlainMemory:
-    """Keys with sizes, oldest first; see ``memories.KeyMemory``."""
+    """Keys with sizes, oldest first; see ``memories.KeyMemory``.
 
-    def __init__(self) -> None:
-        self._sizes: OrderedDict[int, int] = OrderedDict()
+    Args:
+        mark: by what a key is known; ``bytes``: by all of it, never wrong.
+    """
+
+    def __init__(self, mark: Callable[[bytes], Hashable] = key_print) -> None:
+        self._mark = mark
+        self._sizes: OrderedDict[Hashable, int] = OrderedDict()
         self.total = 0
 
     def __len__(self) -> int:
         return len(self._sizes)
 
     def __contains__(self, key: bytes) -> bool:
-        return key_print(key) in self._sizes
+        return self._mark(key) in self._sizes
 
     @property
     def overhead_bytes(self) -> int:
         return _MEMORY_BYTES * len(self._sizes)
 
     def add(self, key: bytes, size: int, total_max: int, keys_max: int) -> None:
-        code = key_print(key)
+        code = self._mark(key)
         self.total += size - self._sizes.pop(code, 0)
         self._sizes[code] = size
         while len(self._sizes) > keys_max:
@@ -114,7 +119,7 @@ class PlainMemory:
         self.shrink(total_max)
 
     def discard(self, key: bytes) -> None:
-        self.total -= self._sizes.pop(key_print(key), 0)
+        self.total -= self._sizes.pop(self._mark(key), 0)
 
     def shrink(self, total_max: int) -> None:
         while self._sizes and self.total > total_max:

@@ -15,11 +15,11 @@ from random import Random
 from typing import final
 
 from nodecore.storage.eviction.base import Policy
-from nodecore.storage.eviction.ghosts import ExactMemory
 from nodecore.storage.eviction.interface import PolicyTable
 from nodecore.table.balanced import BalancedOrder
 from nodecore.table.interface import Entry
 from nodecore.table.plain_balance import PlainBalance
+from nodecore.table.plain_ghosts import PlainMemory
 
 
 @final
@@ -34,7 +34,7 @@ class Arc(Policy):
         queues, limit = (self.queue_small, self.queue_main), self.capacity.limit
         self._order: BalancedOrder
         if self.capacity.in_objects:
-            memories = ExactMemory(), ExactMemory()
+            memories = PlainMemory(bytes), PlainMemory(bytes)
             self._order = PlainBalance(table, queues, limit, memories, in_objects=True)
         else:
             self._order = table.balanced_order(queues, limit)

@@ -32,36 +32,3 @@ class ExactGhosts:
             del self._keys[key]
             return True
         return False
-
-
-@final
-class ExactMemory:
-    """Keys and sizes in order of eviction; see ``memories.KeyMemory``."""
-
-    def __init__(self) -> None:
-        self._sizes: OrderedDict[bytes, int] = OrderedDict()
-        self.total = 0
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._sizes
-
-    @property
-    def overhead_bytes(self) -> int:
-        return _KEY_BYTES * len(self._sizes)
-
-    def add(self, key: bytes, size: int, total_max: int, keys_max: int) -> None:
-        self.total += size - self._sizes.pop(key, 0)
-        self._sizes[key] = size
-        while len(self._sizes) > keys_max:
-            self.total -= self._sizes.popitem(last=False)[1]
-        self.shrink(total_max)
-
-    def discard(self, key: bytes) -> None:
-        self.total -= self._sizes.pop(key, 0)
-
-    def shrink(self, total_max: int) -> None:
-        while self._sizes and self.total > total_max:
-            self.total -= self._sizes.popitem(last=False)[1]
