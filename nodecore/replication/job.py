@@ -299,6 +299,8 @@ class Job:
 
     def surely_failed(self, part: Part, index: int) -> bool:
         """Whether a key was reported as failed, and without doubt: it must not come about later."""
+        if index not in self.refusals:
+            return not part.touched and not self.possible
         failed, held = self._judge_key(part, index)
         return failed is not None and held == 0 and not self.possible
 

@@ -304,10 +304,6 @@ class Replicator:
 
     def _hint(self, job: Job, peer: NodeId, owned: list[Part], now: Now) -> None:
         for part in owned:
-            if not part.touched and not job.possible:
-                # Its keys were reported as failed (others of the job were not): they must not come
-                # about later.
-                continue
             for index in part.indexes:
                 if index in job.taken_back or job.surely_failed(part, index):
                     continue
