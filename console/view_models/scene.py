@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from console.painters.spans import Row
 from console.scenario_progress import ScenarioProgress
 from console.source import AddPreview, Capability
 from console.view_models.cluster import ClusterModel
 from console.view_models.heat import METRICS, nice_top
 from console.view_models.nodes import SORTS, NodeRow, matches, sorted_rows
 from console.view_models.ring import MODES, owners_by_name
+
+if TYPE_CHECKING:
+    from console.painters.spans import Row
 
 INTERVAL_MIN_S: Final = 0.25
 INTERVAL_MAX_S: Final = 10.0
