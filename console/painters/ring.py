@@ -40,7 +40,7 @@ def paint_ring(scene: Scene, width: int, height: int) -> list[Row]:
     arcs = ring_arcs(scene, geometry.arcs, mode)
     if mode != "slices":
         return _paint_circle(scene, geometry, arcs, width, height)
-    # Without heat in it the circle seldom changes, and it is the dearest thing on the screen.
+    # Without heat in it the circle seldom changes, and it is made of a thousand cells.
     key = _slices_key(scene, arcs, width, height)
     kept = scene.slices_kept
     if kept is None or kept[0] != key:

@@ -161,9 +161,7 @@ def _show(
 
 
 def _collect_rarely() -> None:
-    """Keep the collector from walking over what was imported: a screen that hardly changes would spend
-    a tenth of its time on that.
-    """
+    """Keep the collector from walking over what was imported again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)

@@ -1,7 +1,6 @@
 """Heat of one node: which keys and which parts of the ring are busy.
 
-Counting is exact: the keys that were touched arrive as lists and are counted one by one, which costs
-less than any sketch and has no error. Two bounds are kept by sampling, after which the
+Counting is exact: the keys that were touched arrive as lists and are counted one by one. Two bounds are kept by sampling, after which the
 counts are scaled and the reported error bound says so: that of the touch buffer, and that of the
 different keys in a window, for it is those that cost memory and time. The bands of slots are tallied
 by the table and always exact.

@@ -4,8 +4,9 @@ Everything is measured in one process, in short turns with the same loop without
 node's own table; the median of what neighbouring turns differ by counts, so that other work on the
 machine does not. Hits are of keys drawn anew in each turn. The loop beside an insertion with eviction
 removes and stores as many entries of a table of the same size, oldest first by a plain deque: so the
-table's own misses of the processor's caches are not booked to the policy. Flag and counter kinds (``fifo``, ``clock``, ``sieve``, ``s3fifo``) learn of hits from the
-counter that the gate keeps in any case; all others are told of each, and must keep an order.
+table's own misses of the processor's caches are not booked to the policy. Flag and counter kinds
+(``fifo``, ``clock``, ``sieve``, ``s3fifo``) learn of hits from the counter that the gate keeps in any
+case; all others are told of each, and must keep an order.
 """
 
 from __future__ import annotations
