@@ -57,7 +57,6 @@ class Ticker:
         if report.evicted:
             self._tell_evictions(report.evicted)
         node.clock.offset_ms = node.membership.clock_offset_ms()
-        node.clock.offset_widest_ms = node.membership.clock_offset_widest_ms()
         node.clock.tick(now)
         node.merging.tick(now)
         sound = node.clock.may_coordinate(now)

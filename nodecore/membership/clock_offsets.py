@@ -41,10 +41,6 @@ class ClockOffsets:
         samples = self._samples.get(peer)
         return median(samples) if samples else None
 
-    def widest_ms(self) -> float:
-        """How far the clock of any peer is from ours at most, either way; 0 when none is known."""
-        return max((abs(median(samples)) for samples in self._samples.values()), default=0.0)
-
     def median_ms(self) -> float:
         """Median over the peers (and ourselves, if they are even in number); 0 when none is known."""
         offsets = [median(samples) for samples in self._samples.values()]

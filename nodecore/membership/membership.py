@@ -158,10 +158,6 @@ class Membership:
         """Median offset of the peers' wall clocks against ours; positive: they are ahead."""
         return self._clocks.median_ms()
 
-    def clock_offset_widest_ms(self) -> float:
-        """How far the wall clock of any peer is from ours at most."""
-        return self._clocks.widest_ms()
-
     def hint_unreachable(self, node: NodeId, now: Now, *, refused: bool = False) -> None:
         """A link to the member died: probe it now. ``refused``: nobody listens there any more, so it
         is suspect at once.

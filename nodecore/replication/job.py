@@ -13,25 +13,17 @@ It decides the outcome. Sending is :mod:`nodecore.replication.replicator`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from nodecore.errors import Code
 from nodecore.ids import Epoch, Incarnation, NodeId, Now, Version
 from nodecore.replication.quorum import Tally, Verdict
 from nodecore.requests import Done, Failed, Flag, Level, Outcome, Unknown
 from nodecore.routing import Route
+from nodecore.table.interface import Entry
 from transport.messages import PeerWrite
 
 OnSettled: TypeAlias = Callable[[Outcome, Now], None]
-
-
-class Replaced(NamedTuple):
-    """What a coordinator held of a key before its own write."""
-
-    kind: int
-    value: bytes
-    version: Version
-    expires_ms: int
 
 
 class Part:
@@ -172,8 +164,8 @@ class Job:
         self.taken_back: set[int] = set()
         """Positions of keys whose only copy, the coordinator's own, was undone: a read may have seen
         it, and brought it elsewhere, before."""
-        self.replaced: dict[bytes, Replaced] = {}
-        """What the coordinator held of a key before, while peers may refuse the new version's time."""
+        self.replaced: dict[bytes, Entry] = {}
+        """What the coordinator held of a key before: peers may refuse the new version's time."""
         self.missed: list[tuple[NodeId, list[Part]]] = []
         """Who needs a hint, once the outcome is known not to be a failure."""
         self.outcome: Outcome | None = None

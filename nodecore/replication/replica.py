@@ -14,11 +14,10 @@ from nodecore.errors import Code
 from nodecore.ids import Incarnation, Now, Version
 from nodecore.limits import BATCH_KEYS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX
 from nodecore.replication.conflicts import Met
-from nodecore.replication.job import Replaced
 from nodecore.replication.versions import HybridClock
 from nodecore.storage.disk import DiskWrites, NoDisk
 from nodecore.storage.memory import ApplyResult, Cause, Store
-from nodecore.table.interface import Kind
+from nodecore.table.interface import Entry, Kind
 from transport.messages import (
     Drop,
     ErrorReply,
@@ -109,21 +108,19 @@ class Replica:
                 refused.append((row, _CODES[result]))
         return refused
 
-    def held_while_apart(self, keys: Sequence[bytes]) -> dict[bytes, Replaced]:
-        """What :meth:`apply_own` is about to replace; nothing as long as no clock is far from ours."""
-        if not self._clock.apart:
-            return {}
-        entries = ((key, self.store.table.get(key)) for key in keys)
-        return {
-            key: Replaced(entry.kind, entry.value, Version(entry.hlc, entry.node), entry.expires_ms)
-            for key, entry in entries
-            if entry is not None
-        }
+    def held(self, keys: Sequence[bytes], version: Version) -> dict[bytes, Entry]:
+        """What :meth:`apply_own` is about to replace by ``version``, as far as anything is here."""
+        held = self.store.held
+        entries = {key: entry for key in keys if (entry := held(key)) is not None}
+        return {key: entry for key, entry in entries.items() if (entry.hlc, entry.node) != version}
 
-    def take_back(self, key: bytes, version: Version, before: Replaced | None, now: Now) -> None:
+    def take_back(self, key: bytes, version: Version, before: Entry | None, now: Now) -> None:
         """Undo what :meth:`apply_own` did to a key, unless something newer has come since."""
         if self.store.take_back(key, version) and before is not None:
-            self.store.apply(key, *before, Cause.REPLICA, now)
+            kept = Version(before.hlc, before.node)
+            self.store.apply(
+                key, before.kind, before.value, kept, before.expires_ms, Cause.REPLICA, now
+            )
 
     def on_read(self, message: PeerRead, now: Now) -> PeerValues | ErrorReply:
         """Entries of this node's own store."""

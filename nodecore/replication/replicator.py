@@ -152,7 +152,7 @@ class Replicator:
                 by_peer.setdefault(peer, []).append(part)
         for peer, owned in by_peer.items():
             if peer == self._node:
-                self._apply_here(job, owned, now)
+                self._apply_here(job, owned, now, alone=len(by_peer) == 1)
             elif self._peers.can_call(peer):
                 job.waiting += 1
                 self._outbox.setdefault(peer, []).append((job, job.round, owned))
@@ -161,11 +161,13 @@ class Replicator:
                     part.fail(peer)
                 job.missed.append((peer, owned))
 
-    def _apply_here(self, job: Job, owned: list[Part], now: Now) -> None:
+    def _apply_here(self, job: Job, owned: list[Part], now: Now, *, alone: bool) -> None:
         keys, values, indexes = rows_of(job, owned)
+        if not alone:
+            # In a round after the first, what that one replaced, not what it wrote.
+            job.replaced = self._replica.held(keys, job.version) | job.replaced
         disk = self._replica.disk
         synced = disk.synced_puts
-        job.replaced = self._replica.held_while_apart(keys)
         refused = self._replica.apply_own(keys, values, job.kind, job.version, job.expires_ms, now)
         for row, code in refused:
             job.refusals.setdefault(indexes[row], {})[self._node] = code

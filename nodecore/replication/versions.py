@@ -68,8 +68,6 @@ class HybridClock:
         self.node_tag = node_tag
         self.offset_ms = 0.0
         """Median offset of the peers' clocks against ours, fed from membership."""
-        self.offset_widest_ms = 0.0
-        """How far the clock of any peer is from ours, either way."""
         self.refused = 0
         """Versions of others that lay too far ahead."""
         table.node_tag = node_tag
@@ -91,11 +89,6 @@ class HybridClock:
         if hlc > self._table.hlc_high:
             self._table.hlc_high = hlc
         return True
-
-    @property
-    def apart(self) -> bool:
-        """Whether some peer may refuse versions of ours for their time."""
-        return self.offset_widest_ms > COORDINATE_OFFSET_MS_MAX
 
     def may_coordinate(self, now: Now) -> bool:
         """Whether peers would take versions of ours: near their clocks and past the last mark."""

@@ -79,6 +79,11 @@ class Store(EntryChanges):
             entry.counter += 1
         return entry
 
+    def held(self, key: bytes) -> Entry | None:
+        """What is here of a key at this moment, a tombstone too; later changes don't change it."""
+        entry = self.table.get(key)
+        return None if entry is None else entry.snapshot()
+
     def take_back(self, key: bytes, version: Version) -> bool:
         """Forget exactly this version, a tombstone too: it should never have been here."""
         entry = self._present(key)

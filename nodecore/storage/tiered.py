@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import final
 
 from nodecore.ids import SLOTS_COUNT, Now
-from nodecore.storage.cold import hash_at, key_at
+from nodecore.storage.cold import ColdEntry, hash_at, key_at
 from nodecore.storage.eviction.interface import EvictionPolicy
 from nodecore.storage.memory import SCANNED_PER_CALL_MAX, EntryTuple, Store
 from nodecore.storage.paging import HASH_BITS, hash_of
@@ -20,12 +20,21 @@ from nodecore.storage.records import BadRecord, Record, decode, peek
 from nodecore.storage.reports import StoreStatistics, StoreTick
 from nodecore.storage.tiered_changes import PAGE
 from nodecore.storage.tiered_room import TieredRoom
-from nodecore.table.interface import Kind, Table
+from nodecore.table.interface import Entry, Kind, Table
 
 
 @final
 class TieredStore(TieredRoom):
     """Entries of one node in memory and on disk. Until ``tier.attach`` it is a plain store."""
+
+    def held(self, key: bytes) -> Entry | None:
+        """See ``Store.held``."""
+        entry = super().held(key)
+        if entry is None:
+            record = self._only_cold(key)
+            if record is not None:
+                return ColdEntry(record, self.table.slot_of(key))
+        return entry
 
     # -- walks
 

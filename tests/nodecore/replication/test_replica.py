@@ -4,7 +4,7 @@ import random
 
 from nodecore.ids import Incarnation, Now
 from nodecore.replication.replica import Replica
-from nodecore.replication.versions import COORDINATE_OFFSET_MS_MAX, HybridClock
+from nodecore.replication.versions import HybridClock
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.memory import Store
 from nodecore.table import make_table
@@ -24,10 +24,9 @@ def replica() -> tuple[Replica, HybridClock]:
 def test_what_a_write_replaced_comes_back_when_the_write_is_taken_back() -> None:
     """It may be one of the copies of an acknowledged write."""
     made, clock = replica()
-    clock.offset_widest_ms = COORDINATE_OFFSET_MS_MAX + 1.0
     first, second = clock.next(NOW), clock.next(NOW)
     made.apply_own([b"k"], [b"acknowledged"], Kind.STRING, first, 0, NOW)
-    before = made.held_while_apart([b"k", b"other"])
+    before = made.held([b"k", b"other"], second)
     assert list(before) == [b"k"]
     made.apply_own([b"k"], [b"refused"], Kind.STRING, second, 0, NOW)
     made.take_back(b"k", second, before.get(b"k"), NOW)
@@ -47,8 +46,10 @@ def test_a_newer_write_is_not_taken_back() -> None:
     assert entry.value == b"3"
 
 
-def test_nothing_is_remembered_while_all_clocks_agree() -> None:
+def test_what_the_write_itself_left_here_is_nothing_that_it_replaced() -> None:
+    """In a new epoch a write is applied once more."""
     made, clock = replica()
-    clock.offset_widest_ms = COORDINATE_OFFSET_MS_MAX - 1.0
-    made.apply_own([b"k"], [b"1"], Kind.STRING, clock.next(NOW), 0, NOW)
-    assert made.held_while_apart([b"k"]) == {}
+    first, second = clock.next(NOW), clock.next(NOW)
+    made.apply_own([b"k"], [b"1"], Kind.STRING, first, 0, NOW)
+    made.apply_own([b"k"], [b"2"], Kind.STRING, second, 0, NOW)
+    assert made.held([b"k"], second) == {}
