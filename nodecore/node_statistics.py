@@ -174,7 +174,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         repairs=coordinator.repairs.made,
         conflicts=node.merging.conflicts.total,
         conflicts_by_cause=dict(node.merging.conflicts.by_cause),
-        sloppy_writes=coordinator.replicator.sloppy,
+        sloppy_writes=coordinator.sloppy,
         degraded_reads=reader.degraded,
         forwarded=coordinator.forwarder.forwarded,
         hedged=reader.hedged,

@@ -29,7 +29,7 @@ from nodecore.replication.updates import Updater
 from nodecore.replication.versions import HybridClock
 from nodecore.replication.wire import MalformedPlain, outcome_to_plain, request_from_plain
 from nodecore.replication.writes import Writer
-from nodecore.requests import Done, Failed, Outcome, Read, Request, Unknown, Update, Write
+from nodecore.requests import Done, Failed, Flag, Outcome, Read, Request, Unknown, Update, Write
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
 from nodecore.storage.memory import Store
@@ -74,7 +74,7 @@ class Coordinator:
         self.calls = Calls(ports.send, ports.breakers, ports.timers, ports.timeout_s)
         self.epochs = Epochs(ports.send, ports.timers, ports.timeout_s)
         self.replica = Replica(ports.store, ports.clock, ports.incarnation, filled, holds, load)
-        self.repairs = Repairs(ports.node, ports.store, ports.clock, self.calls)
+        self.repairs = Repairs(ports.node, ports.store, ports.clock, self.calls, holds)
         self.handoff = Handoff(self.hints, self.calls, ports.peers.live, ports.breakers.state)
         self.replicator = Replicator(
             ports.node,
@@ -118,6 +118,8 @@ class Coordinator:
         self.writes = 0
         self.errors = 0
         self.unknowns = 0
+        self.sloppy = 0
+        """Answers to this node's clients, whoever took the write, with fewer than W copies."""
         self.on_write: Callable[[tuple[bytes, ...]], None] = _ignore_keys
         """Called with the keys of each write that a client asks for: heat."""
         self.on_read: Callable[[Sequence[bytes]], None] = _ignore_keys
@@ -294,6 +296,8 @@ class Coordinator:
             self.unknowns += 1
         elif type(request) is Read:
             self._note_absent(request, outcome)
+        elif outcome.flags & Flag.SLOPPY:
+            self.sloppy += 1
 
     def _note_absent(self, request: Read, outcome: Done) -> None:
         """An entry that is read is touched where it lies; what is nowhere is counted here."""

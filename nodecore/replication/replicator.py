@@ -24,7 +24,7 @@ from nodecore.replication.job import Claim, Job, Part
 from nodecore.replication.own_copy import OwnCopies
 from nodecore.replication.policy import Policy
 from nodecore.replication.replica import Replica
-from nodecore.requests import Done, Failed, Flag, Outcome
+from nodecore.requests import Failed, Outcome
 from nodecore.routing import Peers, Route, Routing
 from nodecore.table.interface import Kind
 from transport.messages import Message, PeerApply, PeerWrite, PeerWritten
@@ -75,7 +75,6 @@ class Replicator:
         self._on_stale = on_stale
         self._outbox: dict[NodeId, list[_Item]] = {}
         self.routing: Routing | None = None
-        self.sloppy = 0
         self.own_copies = OwnCopies(node, incarnation, calls, self._progress)
 
     def replicate(self, job: Job, groups: dict[Route, list[int]], now: Now) -> Outcome | None:
@@ -277,9 +276,6 @@ class Replicator:
         if job.refusals and not job.waiting:
             self.own_copies.take_back(job, self._replica, now)
         claims = job.judge()
-        for claim in claims:
-            if isinstance(claim.outcome, Done) and claim.outcome.flags & Flag.SLOPPY:
-                self.sloppy += 1
         if job.settled:
             self._after(job, now)
         return claims

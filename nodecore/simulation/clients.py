@@ -26,8 +26,8 @@ from nodecore.requests import (
     Write,
 )
 from nodecore.simulation.cluster import SimCluster
+from nodecore.simulation.connection import SimConnection
 from nodecore.simulation.history import History, Operation, Result
-from nodecore.simulation.process import SimConnection
 
 RespValue: TypeAlias = "bytes | int | RespError | list[RespValue] | None"
 OnReply: TypeAlias = Callable[["RespValue | LostConnection"], None]
