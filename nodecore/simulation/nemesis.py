@@ -20,7 +20,7 @@ from nodecore.simulation.disk import DamagedRecord
 from nodecore.simulation.history import FOREVER
 from nodecore.simulation.process import SimProcess
 from nodecore.simulation.strong_load import StrongLoad
-from nodecore.simulation.swarm_options import MEMBERS_MAX, SwarmOptions
+from nodecore.simulation.swarm_options import JUMP_AHEAD_MS_MAX, MEMBERS_MAX, SwarmOptions
 from nodecore.simulation.witnesses import Powers, Stalker
 
 _AGE_MS: Final = 601_000.0
@@ -326,7 +326,7 @@ class Nemesis:
             return
         victim = self._victim()
         if victim is not None:
-            by_ms = self._rng.choice((-10_000.0, -400.0, -200.0, 200.0, 400.0, 2_000.0))
+            by_ms = self._rng.choice((-10_000.0, -400.0, -200.0, 200.0, 400.0, JUMP_AHEAD_MS_MAX))
             self._jumped = victim, by_ms
             victim.clock.jump(by_ms)
             self._reached("clock-jumped")

@@ -40,6 +40,8 @@ class Rules:
 
     inversion_s: float = 0.1
     """By how much the clocks of two nodes may disagree about which write was later."""
+    ahead_s: float = 0.0
+    """By how much more a node may date what it takes while nobody can refuse it. A flush leaves that."""
     ordered: bool = True
     """Whether the writes of one connection get versions in their order, too: not when its node may
     find its clock unsound, and lets others make versions for it."""
@@ -92,7 +94,8 @@ def _judge(
         told = read.begin_s >= rules.settled_s
         for flush in rules.flushes if told else ():
             # The moment of a flush is a version, too.
-            if flush.end_s < read.begin_s and source.end_s + rules.inversion_s < flush.begin_s:
+            dated_s = source.end_s + rules.inversion_s + (0.0 if source.strict else rules.ahead_s)
+            if flush.end_s < read.begin_s and dated_s < flush.begin_s:
                 return f"{where}: write {source.sequence} was flushed at {flush.begin_s:.4f}"
         sources = [source]
     own = [write for write in writes if _is_own(write, read)]

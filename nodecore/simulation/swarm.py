@@ -27,7 +27,7 @@ from nodecore.simulation.lease_load import LeaseLoad
 from nodecore.simulation.leases import check_leases
 from nodecore.simulation.nemesis import Nemesis
 from nodecore.simulation.process import SimProcess
-from nodecore.simulation.sessions import Rules, check_sessions
+from nodecore.simulation.sessions import check_sessions
 from nodecore.simulation.sites import Sites
 from nodecore.simulation.states import count_events, count_node, count_operations
 from nodecore.simulation.story import tell
@@ -275,11 +275,7 @@ class SwarmRun:
         if not self.options.strong_alone:
             for process in cluster.running_members:
                 workload.read_all(str(process.node_id))
-        inversion_s = 0.1
-        if self.options.skewed:
-            # Clocks jump by what a peer accepts at most, beyond their skew.
-            inversion_s = 1.0 + 2.0 * self.options.skew_ms / 1000.0
-        rules = Rules(inversion_s, self.options.clocks_sound, settled_s, self.nemesis.flushes)
+        rules = self.options.rules(settled_s, self.nemesis.flushes)
         found += check_sessions(self.history, rules)
         found += check_sessions(self.core_history, rules)
         found += self._judge_strong()

@@ -9,16 +9,20 @@ Source of the idea: Groce et al., "Swarm Testing", 2012.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from random import Random
 from typing import Final
 
 from nodecore.simulation.cluster import ClusterOptions
 from nodecore.simulation.network import NetworkOptions
+from nodecore.simulation.sessions import Rules, Span
 from nodecore.simulation.sites import CRASH_AMONG_EFFECTS, SITES
 from nodecore.simulation.workload import WorkloadOptions
 from nodecore.simulation.world import World
+
+JUMP_AHEAD_MS_MAX: Final = 2_000.0
+"""Somebody sets a clock; back it may go further."""
 
 RATES: Final[dict[str, tuple[float, float]]] = {
     "cut-one-way": (0.1, 0.5),
@@ -102,10 +106,19 @@ class SwarmOptions:
         """The level at which an acknowledged write has at least W copies."""
         return b"ALL" if self.write_quorum > self.replicas // 2 + 1 else b"QUORUM"
 
-    @property
-    def skewed(self) -> bool:
-        """Whether versions of two nodes may stand in the wrong order for a while."""
-        return self.skew_ms > 50.0 or "jump" in self.rates
+    def rules(self, settled_s: float, flushes: Sequence[Span]) -> Rules:
+        """What a run of this seed promises, whose owners agree from ``settled_s`` on."""
+        inversion_s = 0.1
+        if self.skew_ms > 50.0 or "jump" in self.rates:
+            # Clocks jump by what a peer accepts at most, beyond their skew.
+            inversion_s = 1.0 + 2.0 * self.skew_ms / 1000.0
+        return Rules(
+            inversion_s=inversion_s,
+            ahead_s=JUMP_AHEAD_MS_MAX / 1000.0 if "jump" in self.rates else 0.0,
+            ordered=self.clocks_sound,
+            settled_s=settled_s,
+            flushes=flushes,
+        )
 
     @property
     def clocks_sound(self) -> bool:
