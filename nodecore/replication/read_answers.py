@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from nodecore.errors import Code
-from nodecore.ids import NodeId, Now, Version
+from nodecore.ids import Epoch, NodeId, Now, Version
 from nodecore.limits import READ_BYTES_MAX
 from nodecore.requests import Done, Failed, Flag, Level, Outcome, Value
 from nodecore.routing import Route
@@ -88,17 +88,25 @@ class KeyRead:
     """One key of a read that could not be answered at once."""
 
     __slots__ = (
-        "absent", "answers", "asked", "best", "counted_by", "done", "holders", "index", "key", "needed",
-        "operation", "outstanding", "route",
+        "absent", "answers", "asked", "best", "counted_by", "done", "epoch", "holders", "index", "key",
+        "needed", "operation", "outstanding", "route",
     )  # fmt: skip
 
     def __init__(
-        self, operation: ReadOperation, index: int, key: bytes, route: Route, needed: int
+        self,
+        operation: ReadOperation,
+        index: int,
+        key: bytes,
+        route: Route,
+        needed: int,
+        epoch: Epoch,
     ) -> None:
         self.operation = operation
         self.index = index
         self.key = key
         self.route = route
+        self.epoch = epoch
+        """Of the route: what is asked and answered at another one does not count."""
         self.needed = needed
         """Answers that a hit needs."""
         self.outstanding = 0
@@ -111,9 +119,10 @@ class KeyRead:
         self.best: Found | None = None
         self.holders: dict[NodeId, Found | None] = {}
 
-    def begin_again(self, route: Route) -> None:
+    def begin_again(self, route: Route, epoch: Epoch) -> None:
         """Forget all answers: they belong to an earlier epoch."""
         self.route = route
+        self.epoch = epoch
         self.asked = {}
         self.answers = self.absent = 0
         self.best = None

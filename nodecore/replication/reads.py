@@ -142,14 +142,13 @@ class Reader:
                     else:
                         self.misses += 1
                     continue
-                read = KeyRead(operation, index, key, route, needed)
+                read = KeyRead(operation, index, key, route, needed, routing.epoch)
                 read.asked[self._node] = True
                 if entry is not None and entry.kind != Kind.TOMBSTONE:
                     read.count_at(self._node)
-                if filled:
-                    read.note(self._node, None if entry is None else _found(entry))
+                self._note_own(read, entry, filled)
             else:
-                read = KeyRead(operation, index, key, route, needed)
+                read = KeyRead(operation, index, key, route, needed, routing.epoch)
             started.append(read)
         operation.open = len(started)
         for read in started:
@@ -160,12 +159,25 @@ class Reader:
         self._deadlines.add(_Expiry(self, operation, started), now)
         return None
 
+    def _note_own(self, read: KeyRead, entry: Entry | None, filled: bool) -> None:
+        if filled:
+            read.note(self._node, None if entry is None else _found(entry))
+        elif entry is not None:
+            # No answer, but known: this node may have acknowledged it since it began to be refilled.
+            read.offer(_found(entry))
+
     def flush(self, now: Now) -> None:
         """Send what has collected: one frame for each peer, within bounds."""
         while self._outbox:
             outbox, self._outbox = self._outbox, {}
             for (peer, counted), reads in outbox.items():
-                waiting = [read for read in reads if not read.done]
+                waiting: list[KeyRead] = []
+                for read in reads:
+                    if self._renewed(read, now):
+                        read.outstanding -= 1
+                        self._advance(read, now)
+                    elif not read.done:
+                        waiting.append(read)
                 for batch in _batches(waiting):
                     self._request(peer, batch, counted, now)
 
@@ -235,30 +247,38 @@ class Reader:
                 if found is not None:
                     # Whoever has seen this value may write next, and must come after it.
                     self.note_version(found.hlc, now)
-                if known:
+                if known and read.epoch == epoch:
                     read.note(peer, found)
                     hint = self.hints.of(peer, read.key)
                     if hint is not None:
                         read.offer(_hinted(hint))
+            self._renewed(read, now)
             self._advance(read, now)
 
     def _restart(self, batch: list[KeyRead], newer: bool, now: Now) -> None:
-        """Ask again at the new epoch; what earlier epochs answered does not count."""
-        assert self.routing is not None
+        """A peer knew a newer document; by now this node does, or time has run out."""
         for read in batch:
             read.outstanding -= 1
-            if read.done:
-                continue
-            if newer and read.operation.restarts < RESTARTS_MAX * len(read.operation.results):
-                read.operation.restarts += 1
-                slot = self._store.table.slot_of(read.key)
-                read.begin_again(self.routing.route(read.key, slot))
-                if read.route.local:
-                    read.asked[self._node] = True
-                    entry = self._store.get(read.key, now, touch=False)
-                    if self.filled(slot):
-                        read.note(self._node, None if entry is None else _found(entry))
+            if newer:
+                self._renewed(read, now)
             self._advance(read, now)
+
+    def _renewed(self, read: KeyRead, now: Now) -> bool:
+        """Begin a read again if the document has changed since: what earlier epochs answered does not count."""
+        routing, operation = self.routing, read.operation
+        assert routing is not None
+        if read.done or read.epoch == routing.epoch:
+            return False
+        if operation.restarts >= RESTARTS_MAX * len(operation.results):
+            return False
+        operation.restarts += 1
+        slot = self._store.table.slot_of(read.key)
+        read.begin_again(routing.route(read.key, slot), routing.epoch)
+        if read.route.local:
+            read.asked[self._node] = True
+            entry = self._store.get(read.key, now, touch=False)
+            self._note_own(read, entry, self.filled(slot))
+        return True
 
     def _finish(self, read: KeyRead, now: Now) -> None:
         best = read.best

@@ -7,7 +7,7 @@ that). An owner that evicted a slot's keys on its own is not refilled here, or t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from nodecore.ids import Epoch, NodeId, Now, Version
@@ -29,10 +29,19 @@ class Repairs:
         store: for its own copies.
         clock: judges what peers hold before it becomes a copy here, as it judges what they send.
         calls: how to reach the others.
+        holds: whether a copy of a key belongs here, now that a read has ended.
     """
 
-    def __init__(self, node: NodeId, store: Store, clock: HybridClock, calls: Calls) -> None:
+    def __init__(
+        self,
+        node: NodeId,
+        store: Store,
+        clock: HybridClock,
+        calls: Calls,
+        holds: Callable[[bytes], bool],
+    ) -> None:
         self._node = node
+        self._holds = holds
         self._store = store
         self._clock = clock
         self._calls = calls
@@ -53,9 +62,11 @@ class Repairs:
                 size = len(key) + len(best.value)
                 self._outbox.setdefault(node, []).append((entry, size))
                 self.made += 1
-            elif self._store.table.slot_of(
-                key
-            ) not in self._store.partial_slots and self._clock.believes(best.hlc, now):
+            elif (
+                self._holds(key)
+                and self._store.table.slot_of(key) not in self._store.partial_slots
+                and self._clock.believes(best.hlc, now)
+            ):
                 version = Version(best.hlc, best.node)
                 self._store.apply(
                     key, best.kind, best.value, version, best.expires_ms, Cause.REPAIR, now

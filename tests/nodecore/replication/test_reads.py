@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 
-from nodecore.ids import NodeId, Version
+from nodecore.ids import Epoch, NodeId, Version
 from nodecore.placement.proposals import bootstrap
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, RingSettings
@@ -19,6 +20,7 @@ from nodecore.replication.versions import CLOCK_OFFSET_MS_MAX, HybridClock
 from nodecore.requests import Done, Level, Outcome, Read, Value
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
+from nodecore.storage.causes import Cause
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.memory import Store
 from nodecore.table import make_table
@@ -33,15 +35,17 @@ OWN, FAR = 5 << 16, 9 << 16
 
 
 class Bystander:
-    """A member that owns no copy of the key: whatever it answers it has asked for."""
+    """A member that owns no copy of the key: whatever it answers it has asked for. Or the first owner."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, owns: bool = False) -> None:
         members = [member(number) for number in range(1, 5)]
         document = bootstrap("c", members, RingSettings(vnodes=8), (Keyspace(),))
         slot_map = SlotMap.compile(document)
         table = make_table("reference")
         self.owners = slot_map.owners[table.slot_of(KEY)]
         own = next(m.node_id for m in members if m.node_id not in self.owners)
+        if owns:
+            own = self.owners[0]
         self.sent: list[tuple[NodeId, int, Message]] = []
         self.hints = Hints()
         timers = Timers()
@@ -53,7 +57,7 @@ class Bystander:
         store = Store(table, make_policy("lru", 1 << 24), 1 << 24, Random(1))
         self.own, self.store = own, store
         clock = HybridClock(table, 7, lambda _name, _plain: None)
-        self.repairs = Repairs(own, store, clock, self.calls)
+        self.repairs = Repairs(own, store, clock, self.calls, lambda _key: self.belongs)
         self.reader = Reader(
             store,
             self.peers,
@@ -65,10 +69,18 @@ class Bystander:
             lambda _peer, _epoch, _then, _now: None,
         )
         self.reader.hints = self.hints
+        self.belongs = True
+        self.document, self.slot_map = document, slot_map
         self.reader.routing = Routing(own, document, slot_map)
         self.epoch = document.epoch
         self.outcomes: list[Outcome] = []
         self.told_to_count: list[NodeId] = []
+
+    def adopt_next(self) -> None:
+        """A newer document is in force, with the same owners."""
+        document = replace(self.document, epoch=Epoch(self.epoch + 1))
+        self.reader.routing = Routing(self.own, document, SlotMap.compile(document))
+        self.epoch = document.epoch
 
     def _send(self, peer: NodeId, _lane: Lane, stream: int, message: Message) -> None:
         self.sent.append((peer, stream, message))
@@ -96,7 +108,7 @@ class Bystander:
         counts: bool = True,
     ) -> Value | None:
         """Read the key; owners answer these entries."""
-        begun = self.reader.read(Read((KEY,), level), self._on_outcome, NOW, counts=counts)
+        begun = self.reader.read(Read((KEY,), level), self.note_outcome, NOW, counts=counts)
         assert begun is None
         for _round in range(len(self.owners)):
             self.reader.flush(NOW)
@@ -114,7 +126,7 @@ class Bystander:
         assert found is None or isinstance(found, Value)
         return found
 
-    def _on_outcome(self, outcome: Outcome, _now: object) -> None:
+    def note_outcome(self, outcome: Outcome, _now: object) -> None:
         self.outcomes.append(outcome)
 
     def repaired(self) -> list[tuple[NodeId, object]]:
@@ -213,3 +225,60 @@ def test_a_use_that_its_owner_did_not_find_is_counted_by_the_reader() -> None:
 def test_a_look_that_a_change_begins_with_is_no_use() -> None:
     node = Bystander()
     assert node.counting(dict.fromkeys(node.owners, entry(OWN, b"v")), counts=False) == []
+
+
+def test_a_read_begins_again_when_the_document_changes_under_it() -> None:
+    """Owners of two epochs together are no quorum of either."""
+    node = Bystander()
+    first, *_others = node.owners
+    assert node.reader.read(Read((KEY,), Level.QUORUM), node.note_outcome, NOW) is None
+    node.reader.flush(NOW)
+    asked, node.sent = node.sent, []
+    node.adopt_next()
+    for peer, stream, _message in asked:
+        answer = entry(OWN, b"older") if peer == first else entry(OWN + 1, b"old")
+        node.calls.on_reply(peer, stream, PeerValues(1, 1, [answer], 0), NOW)
+    assert node.outcomes == []
+    node.reader.flush(NOW)
+    again = [(peer, message) for peer, _, message in node.sent]
+    assert again == [
+        (owner, PeerRead(node.epoch, [KEY], counted=False)) for owner in node.owners[:2]
+    ]
+    for peer, stream, _message in node.sent:
+        node.calls.on_reply(peer, stream, PeerValues(2, 1, [entry(FAR, b"new")], 0), NOW)
+    (outcome,) = node.outcomes
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.result, list)
+    assert outcome.result[0].value == b"new"
+
+
+def test_what_waits_to_be_asked_is_asked_of_the_owners_of_the_new_document() -> None:
+    node = Bystander()
+    assert node.reader.read(Read((KEY,)), node.note_outcome, NOW) is None
+    node.adopt_next()
+    node.reader.flush(NOW)
+    ((peer, _stream, message),) = node.sent
+    assert peer == node.owners[0]
+    assert isinstance(message, PeerRead)
+    assert message.epoch == node.epoch
+
+
+def test_a_node_that_is_being_refilled_knows_what_it_has_acknowledged_since() -> None:
+    """Its copy is no answer, but it beats what the owners hold that have refused it for its time."""
+    node = Bystander(owns=True)
+    node.reader.filled = lambda _slot: False
+    node.store.apply(KEY, Kind.STRING, b"mine", Version(FAR, 1), 0, Cause.CLIENT, NOW)
+    others = [owner for owner in node.owners if owner != node.own]
+    found = node.read(dict.fromkeys(others))
+    assert found is not None
+    assert found.value == b"mine"
+    found = node.read(dict.fromkeys(others, entry(OWN, b"theirs")))
+    assert found is not None
+    assert found.value == b"mine"
+
+
+def test_a_read_that_ends_after_the_key_has_moved_away_repairs_no_own_copy() -> None:
+    node = Bystander()
+    node.belongs = False
+    node.repairs.add(KEY, Found(Kind.STRING, b"v", OWN, 1, 0), [node.own], NOW)
+    assert node.store.get(KEY, NOW) is None
