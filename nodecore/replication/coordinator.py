@@ -206,8 +206,9 @@ class Coordinator:
     def _any_peer(self, tried: dict[NodeId, bool]) -> NodeId | None:
         assert self._routing is not None
         for member in self._routing.topology.members:
-            if member.node_id not in tried and self._ports.peers.can_call(member.node_id):
-                return member.node_id
+            peer = member.node_id
+            if peer != self._ports.node and peer not in tried and self._ports.peers.can_call(peer):
+                return peer
         return None
 
     def on_forward(self, peer: NodeId, stream: int, message: Forward, now: Now) -> None:

@@ -68,8 +68,10 @@ class Updater:
             return refused
         here = route.local and self._clock.may_coordinate(now)
         if forwarded:
-            if not here:
+            if not route.local:
                 return Failed(Code.NOT_OWNER, f"{self._node} does not own this key")
+            if not here:
+                return Failed(Code.NOT_READY, f"the clock of {self._node} is not settled")
             return self._run(request, route, slot, on_outcome, now)
         if here and self._first_live(route, slot, {}) == self._node:
             return self._run(request, route, slot, on_outcome, now)

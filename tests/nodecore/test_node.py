@@ -11,6 +11,7 @@ from nodecore.ids import Epoch, NodeId
 from nodecore.node_tick import RESIDENT_SHARE_MAX, RESIDENT_SPARE_BYTES
 from nodecore.placement.hashing import slot_of
 from nodecore.replication.changes import INTEGER_MAX
+from nodecore.replication.versions import COORDINATE_OFFSET_MS_MAX
 from nodecore.requests import (
     Applied,
     Change,
@@ -574,6 +575,18 @@ def test_a_node_that_lost_its_records_does_not_wait_either() -> None:
     assert node.clock.may_coordinate(pump.now)
     pump.run(5.0)
     assert node.ready()
+
+
+def test_with_no_sound_clock_anywhere_a_write_is_refused_for_that_reason() -> None:
+    pump = Pump(3)
+    for node in pump.nodes.values():
+        node.clock.offset_ms = COORDINATE_OFFSET_MS_MAX + 1.0
+    for request in (Write((b"k",), (b"1",)), Update(b"k", Change.INCREMENT, (1,))):
+        outcome = pump.submit("n1", request)
+        assert isinstance(outcome, Failed)
+        assert outcome.code is Code.NOT_READY
+        assert "clock" in outcome.text
+        assert "not settled" in outcome.text
 
 
 def test_admin_verbs_check_their_arguments() -> None:
