@@ -66,9 +66,15 @@ class Founding:
         self.on_topology(topology, now)
 
     def on_topology(self, topology: Topology, now: Now) -> None:
-        """A newer document: who is no member any more is not waited for."""
+        """A newer document: who is no member any more is not waited for.
+
+        Nor is who is being removed, having failed: the change ends only when this node has learned what
+        comes to it, and that only from others who have been waiting for the same.
+        """
         self._epoch = topology.epoch
         members = {member.node_id: None for member in topology.members}
+        if topology.change is not None and topology.change.kind == "remove":
+            members.pop(topology.change.leaver, None)
         self._unheard = {node: None for node in self._unheard if node in members}
         self._unanswered = {node: None for node in self._unanswered if node in members}
         self._decide(now)

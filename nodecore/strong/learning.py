@@ -84,7 +84,8 @@ class Learning:
         self._slot_map: SlotMap | None = None
         self._generation = 0
         self.founding = False
-        """Whether there is anything to be learned is being found out: nobody is asked yet."""
+        """Whether this node has voted in an earlier life is being found out: until then it does not. It
+        has kept all its promises, or will have to learn everything."""
         self._asked_s = float("-inf")
         self._announced = False
         self.learned = 0
@@ -96,7 +97,8 @@ class Learning:
 
     def votes(self, slot: int) -> bool:
         """Whether this node may answer for a slot."""
-        return self.states[slot] == COMPLETE or self._joining[slot] == 1
+        may = self.states[slot] == COMPLETE or self._joining[slot] == 1
+        return may and not self.founding
 
     def is_learning(self, slot: int) -> bool:
         """Whether copies of a slot are wanted."""
@@ -143,6 +145,9 @@ class Learning:
         reborn = before is not None and topology.generation > before.generation
         copies = copies_of(before, topology)
         self._duties = list(duties(self._ports.node, copies, before_map, slot_map))
+        if before is None and trusted:
+            for slots, duty in self._duties:
+                mark(self.states, slots, COMPLETE if duty.owns else LACKING)
         self._take_up(gap, now, trusted=trusted, same_change=same_change, reborn=reborn)
         self._joining = bytearray(SLOTS_COUNT)
         for slots, duty in self._duties:
@@ -154,7 +159,7 @@ class Learning:
         kept = self._tasks if keep else {}
         tasks: dict[int, Lesson] = {}
         self._moves = alone = 0
-        for slots, duty in () if self.founding else self._duties:
+        for slots, duty in self._duties:
             if duty.is_stranger:
                 continue
             lessons = self._lessons(slots, duty, kept if keep else None)
@@ -221,16 +226,14 @@ class Learning:
         self._ports.drop_slots(bytes(drops), now)
 
     def found(self, now: Now) -> None:
-        """This node founds the cluster together with the others: there is nothing to be learned."""
+        """This node is new: it votes, except where owners have changed since and it is still learning."""
         self.founding = False
-        for slots, duty in self._duties:
-            if duty.owns:
-                mark(self.states, slots, COMPLETE)
-        self._make_tasks(False, now)
+        self._ports.on_change(now)
 
     def begin(self, now: Now) -> None:
         """The cluster is not new: what this node has forgotten is to be learned."""
         self.founding = False
+        self.states[:] = bytes(SLOTS_COUNT)
         self._make_tasks(False, now)
 
     def lose(self, slots: list[int], now: Now) -> None:

@@ -114,6 +114,9 @@ class Lives:
         kept = self._kept
         if kept is None or kept.document.age > topology.age:
             return None
+        if kept.unheard is not None and topology.owners_epoch != _FIRST_EPOCH:
+            # A founder that had not begun to vote can't go on founding.
+            return None
         if any(k.durability == "memory" for k in topology.keyspaces if k.mode == "strong"):
             return None
         same = kept.closed or kept.boot == self._boot
@@ -123,7 +126,7 @@ class Lives:
         """How far the founding had come that goes on; None: there is none, or owners have changed."""
         if self._kept is None or self.believed(topology) is None:
             return None
-        return self._kept.unheard if topology.owners_epoch == _FIRST_EPOCH else None
+        return self._kept.unheard
 
     def on_topology(self, topology: Topology) -> None:
         """A newer document is in force, and what follows is written as it says."""

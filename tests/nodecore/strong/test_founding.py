@@ -6,7 +6,7 @@ from random import Random
 
 from nodecore.config import Addresses
 from nodecore.ids import NodeId
-from nodecore.placement.proposals import bootstrap
+from nodecore.placement.proposals import bootstrap, propose_leave, propose_remove
 from nodecore.placement.topology import Member
 from nodecore.strong.founding import Founding
 from tests.nodecore.strong.fakes import NOW
@@ -181,3 +181,19 @@ def test_nobody_is_taken_for_forgetful_on_a_bad_network() -> None:
         for _step in range(400):
             network.step()
         assert network.decided == dict.fromkeys(NAMES, True), seed
+
+
+def test_who_has_failed_and_is_being_removed_is_not_waited_for() -> None:
+    """Else the removal would wait for founders, and founders for the removal."""
+    founders = Founders()
+    founders.start("n1")
+    founders.start("n2")
+    founders.ask()
+    assert founders.decided == {}
+    removal = propose_remove(DOCUMENT, NodeId("n3"), NodeId("n1"))
+    leave = propose_leave(DOCUMENT, NodeId("n3"), NodeId("n1"))
+    founders.nodes["n1"].on_topology(leave, NOW)
+    assert founders.decided == {}, "n3 lives, and may know better"
+    founders.nodes["n1"].on_topology(removal, NOW)
+    founders.nodes["n2"].on_topology(removal, NOW)
+    assert founders.decided == {"n1": True, "n2": True}

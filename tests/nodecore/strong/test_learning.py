@@ -7,7 +7,7 @@ from dataclasses import replace
 from nodecore.config import Addresses
 from nodecore.effects import Emit
 from nodecore.ids import Epoch, NodeId, Now
-from nodecore.placement.proposals import bootstrap, propose_cancel, propose_join
+from nodecore.placement.proposals import bootstrap, propose_cancel, propose_join, propose_remove
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Member, Topology
 from nodecore.strong.learning import FETCH, LEARNED, Learning, LearningPorts
@@ -205,3 +205,34 @@ def test_a_source_that_lacks_it_too_does_not_keep_the_others_from_being_asked() 
         learner.answer(complete=False)
         learner.tick()
     assert sorted(set(asked)) == [N1, N2, N3]
+
+
+def test_a_founder_that_does_not_know_yet_that_it_is_new_learns_what_comes_to_it_meanwhile() -> (
+    None
+):
+    """The others may have begun to vote: a change must not end with copies that were never made."""
+    learner = Learner()
+    learner.learning.founding = True
+    five = bootstrap("c", [member(number) for number in (1, 2, 3, 4, 5)])
+    learner.adopt(five, trusted=True)
+    assert learner.learning.lacking == 0
+    assert not any(map(learner.learning.votes, range(16_384)))
+    learner.adopt(propose_remove(five, NodeId("n5"), N2))
+    wanted = learner.learning.left
+    assert wanted > 1_000, "n1 follows n5 in some slots"
+    learner.learning.found(learner.now)
+    assert learner.learning.left == wanted
+    while learner.sent:
+        learner.answer()
+        learner.tick()
+    assert learner.learning.left == 0
+    assert all(map(learner.learning.votes, range(16_384))) is False, "of other slots it is no owner"
+
+
+def test_a_founder_that_was_here_before_learns_everything() -> None:
+    learner = Learner()
+    learner.learning.founding = True
+    learner.adopt(FIRST, trusted=True)
+    learner.learning.begin(learner.now)
+    assert learner.learning.lacking == 16_384
+    assert not learner.learning.votes(5)
