@@ -271,7 +271,7 @@ class SimCluster:
                 state = f"epoch {document.epoch} {kind}: {document.reason}"
             changes = node.topology_changes
             lines.append(
-                f"{process.node_id}: {state}; {changes.filling.left} slots to copy, waits for "
+                f"{process.node_id}: {state}; {max(changes.filling.left, node.strong.learning.left)} slots to copy, waits for "
                 f"{changes.filling.waits_for or 'nobody'}; {len(node.table)} entries"
                 f"{'; paused' if process.paused else ''}"
             )
