@@ -1,4 +1,4 @@
-"""What runs in simulated worlds is collected as seldom as in the search."""
+"""What runs in simulated worlds is collected seldom: a run makes much that lives until its end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from nodecore.simulation.runtime.pool import collect_rarely
-
 
 @pytest.fixture(autouse=True, scope="session")
 def rare_collections() -> Iterator[None]:
     before = gc.get_threshold()
-    collect_rarely()
+    gc.set_threshold(50_000, 20, 100)
     yield
     gc.set_threshold(*before)

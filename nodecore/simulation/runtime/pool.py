@@ -26,17 +26,30 @@ def run_seeds(seeds: Sequence[int], jobs: int = 0) -> Iterator[SeedResult]:
     """
     jobs = min(jobs or os.cpu_count() or 1, len(seeds))
     if jobs <= 1:
-        yield from map(run_one, seeds)
+        collect_by_seed()
+        try:
+            yield from map(run_one_and_collect, seeds)
+        finally:
+            gc.enable()
+            gc.unfreeze()
         return
     # Fresh interpreters: nothing that an earlier import left behind can matter.
     context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=collect_rarely) as pool:
-        yield from pool.map(run_one, seeds)
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=collect_by_seed) as pool:
+        yield from pool.map(run_one_and_collect, seeds)
 
 
-def collect_rarely() -> None:
-    """Look for garbage as seldom as nodes do: a run makes much that lives until its end."""
-    gc.set_threshold(50_000, 20, 100)
+def collect_by_seed() -> None:
+    """Look for garbage between seeds only: what a run makes mostly lives until its end."""
+    gc.freeze()
+    gc.disable()
+
+
+def run_one_and_collect(seed: int) -> SeedResult:
+    """As :func:`run_one`; nothing of the seed stays."""
+    result = run_one(seed)
+    gc.collect()
+    return result
 
 
 def run_one(seed: int) -> SeedResult:
