@@ -38,6 +38,7 @@ NOTICED_S: Final = 8.0
 """Others notice within this that a process does not answer any more."""
 END_DEADLINE_S: Final = 5.0
 """A node that has left ends by itself within this."""
+_NAMES_SHOWN_MAX: Final = 5
 
 Tell = Callable[[str], None]
 
@@ -60,11 +61,19 @@ def local_supervisor(name: str) -> Supervisor:
     state = StateDir(name)
     record = state.load()
     if record is None:
-        raise ClusterUnreachable(
-            f"no cluster {name!r} on this machine", hint=f"ringdeck cluster start --name {name}"
-        )
+        raise ClusterUnreachable(f"no cluster {name!r} on this machine", hint=_instead_of(name))
     HELD.use_recorded(record.settings)
     return Supervisor(state, record, spawner_for(record))
+
+
+def _instead_of(name: str) -> str:
+    """What to do when there is no cluster of this name."""
+    others = cluster_names()
+    if not others:
+        return f"ringdeck cluster start --name {name}"
+    shown = ", ".join(others[:_NAMES_SHOWN_MAX])
+    more = ", ..." if len(others) > _NAMES_SHOWN_MAX else ""
+    return f"--name chooses one of: {shown}{more}; or ringdeck cluster start --name {name}"
 
 
 def running_cluster(name: str) -> Supervisor:

@@ -69,6 +69,16 @@ def test_no_cluster_is_3(arguments: list[str], capsys: pytest.CaptureFixture[str
     assert "hint: ringdeck cluster start" in captured.err
 
 
+def test_who_names_no_cluster_is_told_which_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("east", "west"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "cluster.json").write_text("{}")
+    assert run(["get", "k"]) == 3
+    assert "hint: --name chooses one of: east, west; or" in capsys.readouterr().err
+
+
 def test_unknown_settings_name_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["cluster", "start", "--set", "vnodez=3"]) == 2
     assert "did you mean 'vnodes'" in capsys.readouterr().err
