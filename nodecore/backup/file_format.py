@@ -199,7 +199,7 @@ class Decoder:
             raise BadBackup(f"truncated: the file ends after {len(held)} bytes", self.offset)
         if self.trailer is None:
             size = self.offset + len(self._held)
-            text = f"truncated: the file ends after {size} bytes and {self.records} whole records"
+            text = f"truncated: the file ends after {size} bytes"
             raise BadBackup(text, self.offset, self.records + 1)
         return self.trailer
 
