@@ -26,6 +26,7 @@ class Route:
     """Owners and quorums of a group of slots under one keyspace."""
 
     __slots__ = (
+        "_fences",
         "_reads",
         "_writes",
         "absences",
@@ -65,6 +66,13 @@ class Route:
         self.local = node in self.owners
         self._reads = [_needed(level, keyspace.r, self.n) for level in Level]
         self._writes = [_needed(level, keyspace.w, self.n) for level in Level]
+        self._fences = [0 for _level in Level], 0
+        if self.owners_next is not None:
+            count = len(self.owners_next)
+            needed = [_needed(level, keyspace.r, count) for level in Level]
+            # A single copy that is found is no promise in any epoch.
+            hits = [reads if reads > 1 else 0 for reads in needed]
+            self._fences = hits, count - max(1, min(sure, count)) + 1
 
     def writes_needed(self, level: Level, count: int) -> int:
         """Acknowledgements that a write needs from a set of ``count`` owners."""
@@ -73,6 +81,14 @@ class Route:
     def reads_needed(self, level: Level) -> int:
         """Answers that a hit needs."""
         return self._reads[level]
+
+    def fences_needed(self, level: Level, *, found: bool) -> int:
+        """Owners to be that must have answered, whatever they know, before a read is over.
+
+        One that has heard of the end of the change answers no more at this epoch; until so many have
+        answered, no write can have been acknowledged by owners to be alone.
+        """
+        return self._fences[0][level] if found else self._fences[1]
 
 
 def _needed(level: Level, default: int, count: int) -> int:

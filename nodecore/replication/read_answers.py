@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 from nodecore.errors import Code
 from nodecore.ids import Epoch, NodeId, Now, Version
 from nodecore.limits import READ_BYTES_MAX
+from nodecore.replication.hints import Hint
 from nodecore.requests import Done, Failed, Flag, Level, Outcome, Value
 from nodecore.routing import Route
-from nodecore.table.interface import Kind
+from nodecore.table.interface import Entry, Kind
 
 
 class Found(NamedTuple):
@@ -88,8 +89,8 @@ class KeyRead:
     """One key of a read that could not be answered at once."""
 
     __slots__ = (
-        "absent", "answers", "asked", "best", "counted_by", "done", "epoch", "holders", "index", "key",
-        "needed", "operation", "outstanding", "route",
+        "absent", "answers", "asked", "best", "counted_by", "done", "epoch", "heard", "holders", "index",
+        "key", "needed", "operation", "outstanding", "route",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +119,8 @@ class KeyRead:
         self.absent = 0
         self.best: Found | None = None
         self.holders: dict[NodeId, Found | None] = {}
+        self.heard: dict[NodeId, None] = {}
+        """Who has answered at this epoch, knowing the key or not."""
 
     def begin_again(self, route: Route, epoch: Epoch) -> None:
         """Forget all answers: they belong to an earlier epoch."""
@@ -127,6 +130,7 @@ class KeyRead:
         self.answers = self.absent = 0
         self.best = None
         self.holders = {}
+        self.heard = {}
 
     def count_at(self, owner: NodeId) -> bool:
         """Whether ``owner``, about to be asked, is to count the use: the first one is."""
@@ -140,9 +144,18 @@ class KeyRead:
         if self.counted_by == owner:
             self.counted_by = None
 
+    def hear(self, node: NodeId, found: Found | None, *, known: bool) -> None:
+        """``node`` has answered; ``known``: its copy of the slot is complete."""
+        self.asked[node] = True
+        self.heard[node] = None
+        if known and node in self.route.owners:
+            self.note(node, found)
+        elif found is not None:
+            self.offer(found)
+
     def note(self, node: NodeId, found: Found | None) -> None:
-        """``node`` holds ``found``, or knows nothing of the key. Counted once for each node."""
-        if node in self.holders or node not in self.route.owners:
+        """The owner ``node`` holds ``found``, or knows nothing of the key. Counted once for each node."""
+        if node in self.holders:
             return
         self.holders[node] = found
         self.answers += 1
@@ -159,9 +172,19 @@ class KeyRead:
     @property
     def missing(self) -> int:
         """Answers still needed, as things look now."""
+        missing = self.needed - self.answers
         if self.best is None and self.absent:
-            return max(self.route.absences - self.absent, self.needed - self.answers)
-        return self.needed - self.answers
+            missing = max(self.route.absences - self.absent, missing)
+        return missing if self.route.owners_next is None else max(missing, self.unfenced)
+
+    @property
+    def unfenced(self) -> int:
+        """Owners to be that must still answer, see ``Route.fences_needed``."""
+        following = self.route.owners_next
+        if following is None:
+            return 0
+        needed = self.route.fences_needed(self.operation.level, found=self.best is not None)
+        return needed - sum(node in self.heard for node in following)
 
     @property
     def decided(self) -> bool:
@@ -190,3 +213,21 @@ def parse_answer(plain: object) -> tuple[bool, Found | None]:
     ):
         return True, Found(kind, value, hlc, node, expires_ms)
     return False, None
+
+
+def found_of(entry: Entry) -> Found:
+    """An entry of this node's own."""
+    return Found(entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
+
+
+def hinted(hint: Hint) -> Found:
+    """What an owner has missed."""
+    return Found(hint.kind, hint.value, hint.version.hlc, hint.version.node, hint.expires_ms)
+
+
+def done_reads(outcome: Outcome) -> list[Value | Failed | None]:
+    """Results of a read outcome; a failed one as a list of one failure."""
+    if isinstance(outcome, Done):
+        assert isinstance(outcome.result, list)
+        return outcome.result
+    return [Failed(outcome.code, outcome.text)]

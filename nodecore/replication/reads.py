@@ -27,12 +27,19 @@ from nodecore.ids import Epoch, NodeId, Now, Version
 from nodecore.replication.calls import CallEnd, CallFailed, Calls
 from nodecore.replication.deadlines import Deadlines
 from nodecore.replication.epochs import OnStale
-from nodecore.replication.hints import Hint, Hints
+from nodecore.replication.hints import Hints
 from nodecore.replication.policy import Policy
-from nodecore.replication.read_answers import TOO_MUCH, Found, KeyRead, ReadOperation, parse_answer
+from nodecore.replication.read_answers import (
+    TOO_MUCH,
+    KeyRead,
+    ReadOperation,
+    found_of,
+    hinted,
+    parse_answer,
+)
 from nodecore.replication.repairs import Repairs
 from nodecore.replication.replica import ASK_AGAIN
-from nodecore.requests import Done, Failed, Flag, Level, Outcome, Read, Value
+from nodecore.requests import Failed, Flag, Level, Outcome, Read, Value
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
 from nodecore.storage.memory import Store
@@ -143,12 +150,13 @@ class Reader:
                         self.misses += 1
                     continue
                 read = KeyRead(operation, index, key, route, needed, routing.epoch)
-                read.asked[self._node] = True
                 if entry is not None and entry.kind != Kind.TOMBSTONE:
                     read.count_at(self._node)
-                self._note_own(read, entry, filled)
+                self._hear_own(read, entry, filled)
             else:
                 read = KeyRead(operation, index, key, route, needed, routing.epoch)
+                if self._node in route.targets:
+                    self._hear_own(read, store.get(key, now), False)
             started.append(read)
         operation.open = len(started)
         for read in started:
@@ -159,12 +167,9 @@ class Reader:
         self._deadlines.add(_Expiry(self, operation, started), now)
         return None
 
-    def _note_own(self, read: KeyRead, entry: Entry | None, filled: bool) -> None:
-        if filled:
-            read.note(self._node, None if entry is None else _found(entry))
-        elif entry is not None:
-            # No answer, but known: this node may have acknowledged it since it began to be refilled.
-            read.offer(_found(entry))
+    def _hear_own(self, read: KeyRead, entry: Entry | None, filled: bool) -> None:
+        # Unfilled it is no answer, but known: this node may have acknowledged it meanwhile.
+        read.hear(self._node, None if entry is None else found_of(entry), known=filled)
 
     def flush(self, now: Now) -> None:
         """Send what has collected: one frame for each peer, within bounds."""
@@ -211,7 +216,8 @@ class Reader:
             self._finish_short(read, now)
 
     def _ask_next(self, read: KeyRead) -> bool:
-        for owner in read.route.owners:
+        route = read.route
+        for owner in route.targets if read.unfenced > 0 else route.owners:
             if owner not in read.asked and self._peers.can_call(owner):
                 read.asked[owner] = True
                 read.outstanding += 1
@@ -247,11 +253,11 @@ class Reader:
                 if found is not None:
                     # Whoever has seen this value may write next, and must come after it.
                     self.note_version(found.hlc, now)
-                if known and read.epoch == epoch:
-                    read.note(peer, found)
-                    hint = self.hints.of(peer, read.key)
+                if read.epoch == epoch:
+                    read.hear(peer, found, known=known)
+                    hint = self.hints.of(peer, read.key) if known else None
                     if hint is not None:
-                        read.offer(_hinted(hint))
+                        read.offer(hinted(hint))
             self._renewed(read, now)
             self._advance(read, now)
 
@@ -274,10 +280,9 @@ class Reader:
         operation.restarts += 1
         slot = self._store.table.slot_of(read.key)
         read.begin_again(routing.route(read.key, slot), routing.epoch)
-        if read.route.local:
-            read.asked[self._node] = True
-            entry = self._store.get(read.key, now, touch=False)
-            self._note_own(read, entry, self.filled(slot))
+        if self._node in read.route.targets:
+            entry = self._store.get(read.key, now)
+            self._hear_own(read, entry, read.route.local and self.filled(slot))
         return True
 
     def _finish(self, read: KeyRead, now: Now) -> None:
@@ -302,7 +307,7 @@ class Reader:
             # This node is being refilled: what it has is better than nothing, and marked as such.
             entry = self._store.get(read.key, now)
             if entry is not None:
-                read.note(self._node, _found(entry))
+                read.note(self._node, found_of(entry))
         if not strict and read.route.keyspace.on_partition == "available" and read.answers:
             best = read.best
             if best is not None and not best.dead(now.wall_ms):
@@ -366,14 +371,6 @@ def _batches(reads: list[KeyRead]) -> list[list[KeyRead]]:
     return batches
 
 
-def _found(entry: Entry) -> Found:
-    return Found(entry.kind, entry.value, entry.hlc, entry.node, entry.expires_ms)
-
-
-def _hinted(hint: Hint) -> Found:
-    return Found(hint.kind, hint.value, hint.version.hlc, hint.version.node, hint.expires_ms)
-
-
 def _ignore(_hlc: int, _now: Now) -> None:
     return None
 
@@ -384,11 +381,3 @@ def _ignore_keys(_keys: Sequence[bytes]) -> None:
 
 def _always(_slot: int) -> bool:
     return True
-
-
-def done_reads(outcome: Outcome) -> list[Value | Failed | None]:
-    """Results of a read outcome; a failed one as a list of one failure."""
-    if isinstance(outcome, Done):
-        assert isinstance(outcome.result, list)
-        return outcome.result
-    return [Failed(outcome.code, outcome.text)]

@@ -19,7 +19,8 @@ from nodecore.limits import KEY_BYTES_MAX
 from nodecore.replication.changes import Changed, Current, run_change
 from nodecore.replication.forwarding import Forwarder
 from nodecore.replication.job import Claim, Job
-from nodecore.replication.reads import Reader, done_reads
+from nodecore.replication.read_answers import done_reads
+from nodecore.replication.reads import Reader
 from nodecore.replication.replicator import Replicator
 from nodecore.replication.versions import HybridClock
 from nodecore.requests import Applied, Change, Done, Failed, Outcome, Read, Unknown, Update, Value

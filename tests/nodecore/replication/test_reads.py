@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from nodecore.ids import Epoch, NodeId, Version
-from nodecore.placement.proposals import bootstrap
+from nodecore.placement.proposals import bootstrap, propose_remove
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, RingSettings
 from nodecore.replication.calls import Calls
@@ -37,13 +37,21 @@ OWN, FAR = 5 << 16, 9 << 16
 class Bystander:
     """A member that owns no copy of the key: whatever it answers it has asked for. Or the first owner."""
 
-    def __init__(self, *, owns: bool = False) -> None:
-        members = [member(number) for number in range(1, 5)]
+    def __init__(self, *, owns: bool = False, first_leaves: bool = False) -> None:
+        members = [member(number) for number in range(1, 6 if first_leaves else 5)]
         document = bootstrap("c", members, RingSettings(vnodes=8), (Keyspace(),))
         slot_map = SlotMap.compile(document)
         table = make_table("reference")
-        self.owners = slot_map.owners[table.slot_of(KEY)]
-        own = next(m.node_id for m in members if m.node_id not in self.owners)
+        slot = table.slot_of(KEY)
+        self.owners = slot_map.owners[slot]
+        self.following = self.owners
+        if first_leaves:
+            document = propose_remove(document, self.owners[0], members[0].node_id)
+            slot_map = SlotMap.compile(document)
+            assert slot_map.owners_next is not None
+            self.following = slot_map.owners_next[slot]
+        holders = {*self.owners, *self.following}
+        own = next(m.node_id for m in members if m.node_id not in holders)
         if owns:
             own = self.owners[0]
         self.sent: list[tuple[NodeId, int, Message]] = []
@@ -282,3 +290,42 @@ def test_a_read_that_ends_after_the_key_has_moved_away_repairs_no_own_copy() -> 
     node.belongs = False
     node.repairs.add(KEY, Found(Kind.STRING, b"v", OWN, 1, 0), [node.own], NOW)
     assert node.store.get(KEY, NOW) is None
+
+
+def test_before_a_change_has_ended_enough_owners_to_be_must_say_so() -> None:
+    """Else a write that they alone have acknowledged, as soon as it had, would not be found."""
+    node = Bystander(first_leaves=True)
+    first, second, third = node.owners
+    (newcomer,) = set(node.following) - {second, third}
+    held = entry(OWN, b"v")
+    assert node.reader.read(Read((KEY,), Level.QUORUM), node.note_outcome, NOW) is None
+    asked: list[NodeId] = []
+    for _round in range(2):
+        node.reader.flush(NOW)
+        sent, node.sent = node.sent, []
+        for peer, stream, _message in sent:
+            asked.append(peer)
+            node.calls.on_reply(peer, stream, PeerValues(int(node.epoch), 1, [held], 0), NOW)
+    assert asked == [first, second, third], "the second alone is no quorum of those to be"
+    assert len(node.outcomes) == 1
+    # Who is still copying tells enough by answering at all.
+    unfilled = dict.fromkeys((first, second), held) | {third: [], newcomer: []}
+    found = node.read(unfilled, Level.QUORUM)
+    assert found is not None
+    assert found.value == b"v"
+
+
+def test_a_hit_of_one_copy_waits_for_no_owners_to_be_and_a_miss_does() -> None:
+    node = Bystander(first_leaves=True)
+    first, second, third = node.owners
+    answers = dict.fromkeys((*node.owners, *node.following), entry(OWN, b"v"))
+    assert node.counting(answers) == [first]
+    node.reader.read(Read((KEY,)), node.note_outcome, NOW)
+    asked: list[NodeId] = []
+    for _round in range(4):
+        node.reader.flush(NOW)
+        sent, node.sent = node.sent, []
+        for peer, stream, _message in sent:
+            asked.append(peer)
+            node.calls.on_reply(peer, stream, PeerValues(int(node.epoch), 1, [None], 0), NOW)
+    assert asked == [first, second, third]
