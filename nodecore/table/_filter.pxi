@@ -3,6 +3,10 @@
 
 cdef uint32_t CRC32[4][256]
 
+cdef enum:
+    AMONG_AT_ONCE = 16
+
+
 
 cdef void fill_crc32() noexcept:
     cdef uint32_t byte, bit, crc
@@ -61,8 +65,7 @@ cdef class CompiledKeyFilter:
     def overhead_bytes(self):
         return self.size
 
-    cdef inline bint holds(self, bytes key) noexcept:
-        cdef uint32_t code = crc32_of(<const unsigned char*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+    cdef inline bint holds_code(self, uint32_t code) noexcept:
         cdef uint64_t spread = code * <uint64_t>0x9E3779B97F4A7C15
         cdef const uint64_t* block = self.words + (<size_t>(code & self.block_mask) << 3)
         return (
@@ -71,6 +74,9 @@ cdef class CompiledKeyFilter:
             & block[spread >> 43 & 7] >> (spread >> 37 & 63)
             & 1
         )
+
+    cdef inline bint holds(self, bytes key) noexcept:
+        return self.holds_code(crc32_of(<const unsigned char*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)))
 
     def add(self, bytes key not None):
         cdef uint32_t code = crc32_of(<const unsigned char*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
@@ -85,16 +91,29 @@ cdef class CompiledKeyFilter:
         return self.full or self.holds(key)
 
     def among(self, keys):
+        """In groups: while the blocks of one are on their way to the processor, the others of it are hashed."""
         cdef list found = []
+        cdef list asked
         cdef bytes key
+        cdef uint32_t codes[AMONG_AT_ONCE]
+        cdef Py_ssize_t first, i, count, total
         if not self.added and not self.full:
             return found
-        for item in keys:
-            key = item
-            if key is None:
-                raise TypeError("keys must be bytes")
-            if self.full or self.holds(key):
-                PyList_Append(found, key)
+        asked = keys if type(keys) is list else list(keys)
+        total = PyList_GET_SIZE(asked)
+        for first in range(0, total, AMONG_AT_ONCE):
+            count = min(total - first, AMONG_AT_ONCE)
+            for i in range(first + AMONG_AT_ONCE, min(first + 2 * AMONG_AT_ONCE, total)):
+                rd_prefetch(PyList_GET_ITEM(asked, i))
+            for i in range(count):
+                key = <object>PyList_GET_ITEM(asked, first + i)
+                if key is None:
+                    raise TypeError("keys must be bytes")
+                codes[i] = crc32_of(<const unsigned char*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+                rd_prefetch(self.words + (<size_t>(codes[i] & self.block_mask) << 3))
+            for i in range(count):
+                if self.full or self.holds_code(codes[i]):
+                    PyList_Append(found, <object>PyList_GET_ITEM(asked, first + i))
         return found
 
 

@@ -11,7 +11,7 @@ cell, while there are any (see ``_orders.pxi``). It decides nothing that the ref
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject_Hash
-from cpython.list cimport PyList_Append, PyList_GET_SIZE
+from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
@@ -49,9 +49,9 @@ cdef int64_t INT64_TOP = 0x7FFFFFFFFFFFFFFF
 
 include "_hashing.pxi"
 include "_entry.pxi"
+include "_blocks.pxi"
 include "_filter.pxi"
 include "_counts.pxi"
-include "_blocks.pxi"
 
 
 cdef struct SlotIndex:
