@@ -105,6 +105,7 @@ METRICS: Final = (
     _gauge("connections", "Open client connections.", lambda now: now.connections),
     _counter("connections_refused", "Connections above the limit.", lambda now: now.connections_refused),
     _gauge("loop_lag_seconds", "How late the event loop runs.", lambda now: now.loop_lag_ms / 1000),
+    _gauge("loop_idle_ratio", "Share of the last tick that the event loop spent waiting.", lambda now: now.idle_share),
     _counter("cpu_seconds", "Processor time of this process.", lambda now: now.cpu_s),
     _gauge("hints_queued", "Writes kept for nodes that did not answer.", lambda now: now.hints_queued),
     _gauge("hints_bytes", "Bytes of those writes.", lambda now: now.hints_bytes),

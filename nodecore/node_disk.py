@@ -138,13 +138,13 @@ class DiskUpkeep:
             fields = (("found", warming.found), ("lifted", warming.lifted))
             self._node.emit(Emit("l2.warm", text, Severity.NOTICE, fields))
 
-    def tick(self, now: Now) -> None:
-        """Once per tick of the node."""
+    def tick(self, now: Now, idle_share: float) -> None:
+        """Once per tick of the node, see ``Store.tick``."""
         if self._refusing and not self._store.tier.read_only:
             self._refusing = False
             self._node.emit(Emit("l2.writable", "cached entries are written to disk again"))
         self._copy_hot_keys()
-        self._ranking.step()
+        self._ranking.step(idle_share)
         self._scrub.step(now)
         self._scrub.make_room()
         if self._lost and self._node.standing.routing is not None:
@@ -175,7 +175,7 @@ class DiskUpkeep:
         store = self._store
         if self._drain is None:
             self._drain = _by_heat(store)
-        store.tier.tick(now)
+        store.tier.tick(now, 1.0)
         if store.tier.read_only or store.tier.used_bytes > store.tier.bytes_max:
             # What was superseded must not come back: that is tried all the same.
             store.tier.hand_over()

@@ -47,6 +47,20 @@ class Recorder:
         self._window = (now.mono_s, 0)
         """When the open window began, and the total of operations then."""
         self.process: dict[str, float] = {}
+        self.idle_share = 1.0
+        """Of the last tick, what the loop spent waiting."""
+        self._waited = (now.mono_s, 0.0)
+        """When the tick began, and how long the loop had waited by then."""
+
+    def measure_idle(self, now: Now) -> float:
+        """A tick ends: its idle share; 1 where no driver says how long its loop has waited."""
+        since_s, before_s = self._waited
+        waited_s = self.process.get("waited_s")
+        if waited_s is not None and now.mono_s > since_s:
+            share = (waited_s - before_s) / (now.mono_s - since_s)
+            self.idle_share = min(1.0, max(0.0, share))
+            self._waited = (now.mono_s, waited_s)
+        return self.idle_share
 
     def note_operations(self, total: int, now: Now) -> None:
         """All reads and writes up to now; the rate is that of the last complete second."""
@@ -122,8 +136,7 @@ def operations(node: Node) -> tuple[int, int]:
 def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
     """Everything that the node says about itself at this moment."""
     coordinator, store, table = node.coordinator, node.store.statistics(), node.table
-    reader, hints = coordinator.reader, coordinator.hints
-    topology, process = node.chain.document, recorder.process
+    reader, hints, process = coordinator.reader, coordinator.hints, recorder.process
     reads, writes = operations(node)
     return NodeStatistics(
         node_id=node.node_id,
@@ -134,7 +147,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         table="compiled" if table.compiled else "reference",
         epoch=node.chain.epoch,
         cluster_id=node.cluster_id,
-        cluster_state="joint" if topology is not None and topology.joint else "stable",
+        cluster_state=_cluster_state(node),
         status=node.standing.own_status(),
         incarnation=node.incarnation,
         slots_primary=len(node.standing.primary_slots),
@@ -165,6 +178,7 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         connections=int(process.get("connections", 0)),
         connections_refused=int(process.get("connections_refused", 0)),
         loop_lag_ms=recorder.loop_lag_ms,
+        idle_share=recorder.idle_share,
         cpu_s=process.get("cpu_s", 0.0),
         hints_queued=len(hints),
         hints_bytes=hints.bytes_used,
@@ -189,6 +203,11 @@ def snapshot(node: Node, recorder: Recorder, now: Now) -> NodeStatistics:
         change=node.topology_changes.progress(),
         counters=_counters(node),
     )
+
+
+def _cluster_state(node: Node) -> str:
+    document = node.chain.document
+    return "joint" if document is not None and document.joint else "stable"
 
 
 def _counters(node: Node) -> dict[str, int]:

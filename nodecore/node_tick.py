@@ -48,10 +48,11 @@ class Ticker:
     def tick(self, now: Now) -> None:
         """One tick."""
         node = self._node
-        report = node.store.tick(now)
+        idle_share = node.recorder.measure_idle(now)
+        report = node.store.tick(now, idle_share)
         node.heat.count(*report.touches)
         if node.disk_upkeep is not None:
-            node.disk_upkeep.tick(now)
+            node.disk_upkeep.tick(now, idle_share)
         node.heat.tick(now)
         node.recorder.note_operations(sum(operations(node)), now)
         if report.evicted:

@@ -214,6 +214,8 @@ class NodeStatistics:
     connections: int = 0
     connections_refused: int = 0
     loop_lag_ms: float = 0.0
+    idle_share: float = 1.0
+    """Of the last tick, what the event loop spent waiting."""
     cpu_s: float = 0.0
     # replication
     hints_queued: int = 0

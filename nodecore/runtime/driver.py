@@ -94,6 +94,9 @@ class Driver:
         self.native = NativeDoor(self)
         self._board_changes = -1
         self._tick_at_s = 0.0
+        self._turn_ended_s = self.now.mono_s
+        self._waited_s = 0.0
+        """How long the loop has waited between turns, and for the first socket of each."""
         self._figures_at_s = 0.0
         self._due_s = math.inf
         self._links_due_s = math.inf
@@ -185,13 +188,13 @@ class Driver:
         self._begin_turn()
         self.node.start(self.now)
         self._end_turn()
-        yielded_s = time.monotonic()
+        yielded_s = self._turn_ended_s = time.monotonic()
         patience_s = 0.0
         poller = self.poller
         while self.stop is None:
-            handled = poller.turn(patience_s, self._begin_turn)
+            handled = poller.turn(patience_s, self._awake)
             self._end_turn()
-            now_s = time.monotonic()
+            now_s = self._turn_ended_s = time.monotonic()
             if not handled:
                 self._links_due_s = self._next_link_due_s()
                 await poller.wait(min(self._due_s, self._links_due_s))
@@ -209,6 +212,10 @@ class Driver:
         if self.stop is None:
             self.stop = Stop(reason)
             self.poller.wake()
+
+    def _awake(self) -> None:
+        self._begin_turn()
+        self._waited_s += self.now.mono_s - self._turn_ended_s
 
     def _begin_turn(self) -> None:
         now = read_now(self.node.clock_skew_ms)
@@ -263,6 +270,7 @@ class Driver:
         node_due_s = self.node.next_timer_at()
         if node_due_s is not None and node_due_s <= now.mono_s:
             self.node.note_loop_lag((now.mono_s - node_due_s) * 1e3)
+            self.node.note_process(waited_s=self._waited_s)
             self.node.on_timer(now)
         self.links.on_time(now.mono_s)
         self.native.on_time(now.mono_s)

@@ -94,8 +94,15 @@ class Store(EntryChanges):
 
     # -- the tick
 
-    def tick(self, now: Now) -> StoreTick:
-        """Do what is due; every part has a budget, so that a tick stays short."""
+    def tick(self, now: Now, idle_share: float = 1.0) -> StoreTick:
+        """Do what is due; every part has a budget, so that a tick stays short.
+
+        Args:
+            now: when.
+            idle_share: of the time since the last tick, what the node spent waiting; for what lies below
+                memory.
+        """
+        del idle_share
         table = self.table
         touches = self.take_touches()
         self._choose_policy()

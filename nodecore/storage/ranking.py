@@ -12,10 +12,13 @@ from typing import Final, final
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.storage.tiered import TieredStore
+from nodecore.storage.write_budget import scaled
 
 READ_PER_STEP_MAX: Final = 40
 """Records looked at in one step: some ten microseconds each, and as many again when written."""
 SLOTS_PER_STEP_MAX: Final = 512
+_PART: Final = 4
+"""A node that never waits looks at so much less."""
 
 
 @final
@@ -33,13 +36,14 @@ class Ranking:
         self.raised = 0
         """Records that were written again."""
 
-    def step(self) -> None:
-        """Look at some more entries."""
+    def step(self, idle_share: float) -> None:
+        """Look at some more entries, see ``write_budget.scaled``."""
         table, tier = self._store.table, self._store.tier
         if not tier.filter.used or tier.indexed_to is not None:
             return
-        looks = READ_PER_STEP_MAX
-        for _ in range(SLOTS_PER_STEP_MAX):
+        looks = scaled(READ_PER_STEP_MAX // _PART, READ_PER_STEP_MAX, idle_share)
+        slots = scaled(SLOTS_PER_STEP_MAX // _PART, SLOTS_PER_STEP_MAX, idle_share)
+        for _ in range(slots):
             if not self._keys:
                 self._slot = (self._slot + 1) % SLOTS_COUNT
                 if table.slot_count(self._slot):

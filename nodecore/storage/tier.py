@@ -1,9 +1,9 @@
 """The disk tier of a node's cache: which records are there, and what may be written and removed when.
 
 What memory gives up is gathered and written in batches: within a tick, or earlier when much has come
-together; and no more in one tick than a budget of records and bytes, so that writing back never
-costs the requests more than a share. What is over the budget is evicted instead. Records that a
-keyspace was promised go at once and past the budget.
+together; and no more in one tick than a budget (``write_budget``), so that writing back never costs the
+requests more than a share. What is over the budget is evicted instead. Records that a keyspace was
+promised go at once and past the budget.
 
 A record is *unknown* when it can't be read or fails its checksum: it is counted, removed if it is
 damaged, and its slot is reported, so that the owners of copies are asked. After a refusal (a full
@@ -29,23 +29,19 @@ from nodecore.storage.cold import (
     slot_at,
 )
 from nodecore.storage.disk import Area, DiskError, DiskWrites, Durability, NoDisk, Spares
-from nodecore.storage.eviction.sketch import FrequencySketch
 from nodecore.storage.gathered import Gathered
 from nodecore.storage.records import BadRecord, Record, decode, encode
+from nodecore.storage.write_budget import WriteBudget
 from nodecore.table.interface import SLOT_SOLE
 from nodecore.table.key_filter import KeyFilter
+from nodecore.table.memories import FrequencySketch
 
 BATCH_BYTES: Final = 256 * 1024
 """What has been gathered is handed over when it reaches this, or at the tick."""
 BATCH_SHARE_MAX: Final = 1 / 16
 """Of the memory, which it is part of."""
-RECORDS_PER_TICK_MAX: Final = 600
-"""Written back in one tick: some ten microseconds each."""
-BYTES_PER_TICK_MAX: Final = 4 * 1024 * 1024
 REST_S: Final = 5.0
 """After a refused write nothing is written back for so long."""
-HOT_WRITES_PER_TICK_MAX: Final = 64
-"""Records of hot keys that follow their changes at once, in one tick; others follow at its end."""
 CLOSED_SLOTS_MAX: Final = 64
 """With records in more slots than this, the gate answers no misses in any of them."""
 PROMOTE_USES_MIN: Final = 2
@@ -64,6 +60,7 @@ class DiskTier:
     Args:
         slot_of: slot of a key.
         make_filter: an empty filter of so many bits.
+        make_sketch: an empty sketch for so many keys.
         bytes_max: the memory of the node, which bounds what is remembered here.
         disk_bytes_max: of records; 0: nothing is written back.
         rng: for sampling.
@@ -73,6 +70,7 @@ class DiskTier:
         self,
         slot_of: Callable[[bytes], int],
         make_filter: Callable[[int], KeyFilter],
+        make_sketch: Callable[[int], FrequencySketch],
         bytes_max: int,
         disk_bytes_max: int,
         rng: Random,
@@ -89,7 +87,7 @@ class DiskTier:
         self._next_filter: KeyFilter | None = None
         self.cold = ColdCounts()
         self.counters = dict.fromkeys(_COUNTERS, 0)
-        self.uses = FrequencySketch(max(64, min(65_536, bytes_max >> 12)))
+        self.uses = make_sketch(max(64, min(65_536, bytes_max >> 12)))
         self.indexed_to: bytes | None = None
         """Records up to here are counted; None: all of them."""
         self.closed = bytearray(SLOTS_COUNT)
@@ -105,11 +103,9 @@ class DiskTier:
         self.read_only_until_s = 0.0
         self._now_s = 0.0
         self._gathered = Gathered(min(BATCH_BYTES, int(bytes_max * BATCH_SHARE_MAX)))
-        self._records_left = RECORDS_PER_TICK_MAX
-        self._bytes_left = BYTES_PER_TICK_MAX
+        self.budget = WriteBudget()
         self.hot: frozenset[bytes] = frozenset()
         """Keys that the node could least do without after a restart."""
-        self._hot_left = HOT_WRITES_PER_TICK_MAX
 
     def attach(self, writes: DiskWrites) -> None:
         """The disk is there; what is on it becomes visible at once and counted by a walk."""
@@ -225,25 +221,21 @@ class DiskTier:
     @property
     def takes(self) -> bool:
         """Whether records may still be written back in this tick."""
-        if self._records_left <= 0 or self._bytes_left <= 0:
+        if not self.budget.left:
             return False
         return self.bytes_max > 0 and not self.read_only and self.used_bytes <= self.bytes_max
 
     def accepts(self, entry_bytes: int) -> bool:
         """Whether another record may be written back in this tick; counts it if so."""
         if not self.takes:
-            self.counters["overflowed"] += 1
+            self.counters["overflowed"] += not self.budget.left
             return False
-        self._records_left -= 1
-        self._bytes_left -= entry_bytes
+        self.budget.spend(entry_bytes)
         return True
 
     def follows(self, key: bytes) -> bool:
         """Whether the record of a hot key is to follow its change at once; counts it if so."""
-        if key not in self.hot or not self._hot_left or not self.takes:
-            return False
-        self._hot_left -= 1
-        return True
+        return key in self.hot and self.takes and self.budget.spend_hot()
 
     def write_back(self, slot: int, key: bytes, data: bytes) -> None:
         """Gather a record that nobody was promised; ``accepts`` has been asked."""
@@ -367,12 +359,10 @@ class DiskTier:
 
     # -- the tick
 
-    def tick(self, now: Now) -> None:
-        """Hand over what was gathered; new budgets."""
+    def tick(self, now: Now, idle_share: float) -> None:
+        """Hand over what was gathered; a new budget, see ``WriteBudget.renew``."""
         self._now_s = now.mono_s
-        self._records_left = RECORDS_PER_TICK_MAX
-        self._bytes_left = BYTES_PER_TICK_MAX
-        self._hot_left = HOT_WRITES_PER_TICK_MAX
+        self.budget.renew(idle_share)
         if not self.read_only:
             self.hand_over()
         self.used_bytes = self.writes.store.used_bytes(Area.CACHE)

@@ -166,11 +166,11 @@ class TieredStore(TieredRoom):
             self.tier.cold.clear()
         super().flush(hlc)
 
-    def tick(self, now: Now) -> StoreTick:
+    def tick(self, now: Now, idle_share: float = 1.0) -> StoreTick:
         """See ``Store.tick``."""
-        report = super().tick(now)
+        report = super().tick(now, idle_share)
         if self.tier.active:
-            self.tier.tick(now)
+            self.tier.tick(now, idle_share)
         return report
 
     @property

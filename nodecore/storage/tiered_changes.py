@@ -66,6 +66,7 @@ class TieredChanges(Store):
         self.tier = DiskTier(
             table.slot_of,
             partial(make_key_filter, compiled=table.compiled),
+            table.sketch,
             bytes_max,
             disk_bytes_max,
             random.Random(rng.random()),

@@ -25,11 +25,12 @@ class TieredRoom(TieredChanges):
     """Makes room on both tiers; the base of ``tiered.TieredStore``."""
 
     def _evict_one(self) -> bool:
-        """Move the least worthy entry down if the disk takes it; otherwise evict."""
+        """Move the least worthy entry down if the disk takes or has it; otherwise evict."""
         tier = self.tier
-        if not tier.active or not (tier.takes or self.durability_of is not None):
+        if not tier.active:
             return super()._evict_one()
-        choice = choose(self.policy, _any_slot)
+        goes_down = tier.takes or self.durability_of is not None
+        choice = choose(self.policy, _any_slot if goes_down else self.owner_decides)
         if choice is None:
             return super()._evict_one()
         entry = choice.entry

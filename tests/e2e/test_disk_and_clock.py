@@ -59,6 +59,7 @@ def test_a_full_disk_stops_its_node_and_no_other(tmp_path: Path) -> None:
 def test_a_slow_disk_is_felt_and_a_skewed_clock_is_seen_until_they_end(tmp_path: Path) -> None:
     with cluster(tmp_path, 3, "--enable-chaos") as ring:
         members = ring.status()["members"]
+        assert 0.0 < metric(members[1]["http"], "loop_idle_ratio") < 1.0, "not measured"
         ring.ok("chaos", "slow_fsync", "n2:disk", "--delay", "100")
         ring.ok("chaos", "skew", "n3:clock", "--offset", "-450", "--for", "6s")
 

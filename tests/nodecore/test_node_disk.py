@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from nodecore.config import NodeConfig
 from nodecore.effects import DiskWrite
 from nodecore.ids import Now
+from nodecore.limits import TICK_S
 from nodecore.node import Node
 from nodecore.node_disk import ALONE_SLOTS_CLOSED_MAX
 from nodecore.simulation.store import SimStore
 from nodecore.storage.eviction import make_policy
 from nodecore.storage.tiered import TieredStore
+from nodecore.storage.write_budget import (
+    IDLE_SHARE_FULL,
+    RECORDS_PER_TICK_MAX,
+    RECORDS_PER_TICK_MIN,
+)
 from nodecore.table import make_table
 from tests.nodecore.node_pump import addresses
 from tests.nodecore.storage.worlds import MIB, get_command, set_command
@@ -23,6 +31,9 @@ class Alone:
     def __init__(self) -> None:
         self.disk = SimStore(Random(1))
         self.now = Now(100.0, 1_700_000_000_000)
+        self.idle_share: float | None = None
+        """What the driver measures; None: there is none."""
+        self.waited_s = 0.0
         bind = addresses(1)
         config = NodeConfig("n1", cluster_id="c", bind=bind, bootstrap=(("n1", bind),))
         self.store = TieredStore(
@@ -38,6 +49,9 @@ class Alone:
         while (due_s := self.node.next_timer_at()) is not None and due_s <= until_s:
             elapsed_s = max(0.0, due_s - self.now.mono_s)
             self.now = Now(self.now.mono_s + elapsed_s, self.now.wall_ms + round(elapsed_s * 1000))
+            if self.idle_share is not None:
+                self.waited_s += elapsed_s * self.idle_share
+                self.node.note_process(waited_s=self.waited_s)
             self.node.on_timer(self.now)
             self.node.end_of_turn(self.now)
             for effect in self.node.take_effects():
@@ -71,3 +85,21 @@ def test_a_node_alone_keeps_records_of_its_hottest_keys_in_a_few_slots() -> None
     record = tier.read(keys[0])
     assert record is not None
     assert record.value == b"again"
+
+
+def test_the_budget_of_writing_back_follows_what_the_driver_measures() -> None:
+    alone = Alone()
+    assert alone.node.statistics(alone.now).idle_share == 1.0, "as in every simulation"
+    records = {}
+    for idle_share in (0.0, IDLE_SHARE_FULL / 2, 1.0, 0.0):
+        alone.idle_share = idle_share
+        alone.run(2 * TICK_S)
+        assert alone.node.statistics(alone.now).idle_share == pytest.approx(idle_share)
+        records[idle_share] = 0
+        while alone.store.tier.accepts(1):
+            records[idle_share] += 1
+    assert records == {
+        0.0: RECORDS_PER_TICK_MIN,
+        IDLE_SHARE_FULL / 2: (RECORDS_PER_TICK_MIN + RECORDS_PER_TICK_MAX) // 2,
+        1.0: RECORDS_PER_TICK_MAX,
+    }

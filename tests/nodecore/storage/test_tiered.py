@@ -19,9 +19,14 @@ from nodecore.storage.eviction import make_policy
 from nodecore.storage.ranking import SLOTS_PER_STEP_MAX, Ranking
 from nodecore.storage.records import RANK_MAX
 from nodecore.storage.scrub import Scrub
-from nodecore.storage.tier import HOT_WRITES_PER_TICK_MAX, RECORDS_PER_TICK_MAX
 from nodecore.storage.tiered import TieredStore, make_store
 from nodecore.storage.warming import Warming, spans_of
+from nodecore.storage.write_budget import (
+    HOT_WRITES_PER_TICK_MAX,
+    IDLE_SHARE_FULL,
+    RECORDS_PER_TICK_MAX,
+    RECORDS_PER_TICK_MIN,
+)
 from nodecore.table import make_table
 from nodecore.table.interface import SLOT_READ, SLOT_WRITE, Kind
 from tests.nodecore.storage.worlds import set_command
@@ -76,9 +81,9 @@ class World:
             self.disk.land(effect.ticket)
             self.writes.on_done(effect.ticket, self.now)
 
-    def tick(self, elapsed_s: float = 0.25) -> None:
+    def tick(self, elapsed_s: float = 0.25, idle_share: float = 1.0) -> None:
         self.now = Now(self.now.mono_s + elapsed_s, self.now.wall_ms + int(elapsed_s * 1000))
-        self.store.tick(self.now)
+        self.store.tick(self.now, idle_share)
         self.turn()
 
     def restart(self) -> Warming:
@@ -177,6 +182,52 @@ def test_what_is_over_the_budget_is_evicted_and_told() -> None:
     assert world.store.evictions["size"] > 100
     told = world.store.tick(world.now).evicted
     assert len(told) == world.store.evictions["size"]
+
+
+def flood(world: World, per_tick: int, idle_share: float) -> tuple[int, int]:
+    """New keys for five ticks into a full memory; how many entries went down, and how many were evicted."""
+    for number in range(1_000):
+        world.put(b"before%d" % number)
+    world.tick(idle_share=idle_share)
+    evictions = world.store.evictions
+    before = evictions["demoted"], evictions["size"]
+    for tick in range(5):
+        for number in range(per_tick):
+            world.put(b"k%d:%d" % (tick, number))
+        world.tick(idle_share=idle_share)
+    return evictions["demoted"] - before[0], evictions["size"] - before[1]
+
+
+def test_a_node_with_time_left_keeps_all_that_memory_gives_up() -> None:
+    world = World()
+    down, evicted = flood(world, RECORDS_PER_TICK_MAX - 100, IDLE_SHARE_FULL)
+    assert evicted == 0
+    assert down >= 5 * (RECORDS_PER_TICK_MAX - 100) - 100
+
+
+def test_a_saturated_node_keeps_a_part_and_counts_the_rest() -> None:
+    world = World()
+    down, evicted = flood(world, 500, 0.0)
+    assert down == 5 * RECORDS_PER_TICK_MIN
+    assert evicted >= 5 * (500 - RECORDS_PER_TICK_MIN) - 100
+    assert world.store.tier.counters["overflowed"] == world.store.evictions["size"]
+    assert world.total == len(world.scanned())
+
+
+def test_what_has_a_record_goes_down_when_nothing_more_may_be_written() -> None:
+    world = World()
+    world.fill(150)
+    kept = [b"k%d" % number for number in range(150)]
+    assert all(key in world.store.table for key in kept), "nothing has gone down yet"
+    for key in kept:
+        assert world.store.write_down(key)
+    world.tick()
+    while world.store.tier.accepts(1):
+        continue
+    for number in range(500):
+        world.put(b"other%d" % number)
+    assert any(key not in world.store.table for key in kept)
+    assert all(world.value(key) == VALUE for key in kept)
 
 
 def test_a_delete_of_a_cold_key_takes_its_record_along() -> None:
@@ -443,7 +494,7 @@ def test_ranks_follow_the_uses_of_entries_that_are_only_read(durability: Durabil
     assert world.store.rank_up(hot[0], RANK_MAX) is (durability is not Durability.POWER)
     ranking = Ranking(world.store)
     for _ in range(2 * SLOTS_COUNT // SLOTS_PER_STEP_MAX):
-        ranking.step()
+        ranking.step(1.0)
         world.tick()
     records = {key: world.store.tier.read(key) for key in (*hot, b"k1")}
     ranks = {key: record.rank for key, record in records.items() if record is not None}

@@ -11,8 +11,8 @@ from nodecore.storage.causes import Cause
 from nodecore.storage.eviction import POLICIES, make_policy
 from nodecore.storage.eviction.adaptive import CANDIDATES, Adaptive
 from nodecore.storage.eviction.interface import Capacity, EvictionPolicy
-from nodecore.storage.eviction.sketch import FrequencySketch
 from nodecore.table import Table, make_table
+from nodecore.table.plain_ghosts import PlainSketch
 from tests.nodecore.storage.eviction.replay import loop, misses, trace, zipf
 from tests.nodecore.storage.worlds import at, new_store, put
 
@@ -115,7 +115,7 @@ def test_aged_lfu_lets_go_of_what_was_popular_once() -> None:
 
 
 def test_sketch_estimates_are_not_too_low_and_age() -> None:
-    sketch = FrequencySketch(64)
+    sketch = PlainSketch(64)
     for _ in range(5):
         sketch.add(b"popular")
     assert sketch.estimate(b"popular") >= 5
