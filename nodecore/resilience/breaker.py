@@ -146,7 +146,7 @@ class Breaker:
             self._row = 0
         if self.state is not State.CLOSED:
             return ""
-        return self._verdict(now) if (slow or error) else ""
+        return self._verdict(now, failed=bool(error)) if (slow or error) else ""
 
     def open(self, reason: str, now: Now) -> None:
         """Open (again): the open time doubles while trips follow each other closely."""
@@ -273,7 +273,8 @@ class Breaker:
                 slow += bucket.slow
         return calls, errors, slow
 
-    def _verdict(self, now: Now) -> str:
+    def _verdict(self, now: Now, *, failed: bool) -> str:
+        """``failed``: the call that asks for it has. Errors that are over open nothing afterwards."""
         if self._row >= ERRORS_IN_A_ROW:
             return f"{self._row} errors in a row: {self._row_reason}"
         span_s = RECENT_SPAN_S
@@ -288,6 +289,6 @@ class Breaker:
         if slow >= SLOW_SHARE * calls:
             return f"{slow} of {calls} calls slower than {self.slow_call_ms:g} ms in {span_s} s"
         limit = max(ERROR_RATE_MIN, 2 * self._baseline, self._baseline + 3 * self._deviation)
-        if wilson_lower_bound(errors, calls) > limit:
+        if failed and wilson_lower_bound(errors, calls) > limit:
             return f"{errors} of {calls} calls failed in {span_s} s: {self._row_reason or 'errors'}"
         return ""

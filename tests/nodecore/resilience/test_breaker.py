@@ -103,6 +103,16 @@ def test_a_jump_of_the_error_rate_opens_it_within_a_second() -> None:
     raise AssertionError("still closed")
 
 
+def test_errors_that_are_over_do_not_open_it_when_enough_calls_have_come_together() -> None:
+    links = Links()
+    links.calls(N2, 100.0, 0.4, 10.0, 0.001, "connecting timed out")
+    links.calls(N2, 100.4, 0.8, 20.0, 0.001)
+    links.calls(N2, 101.2, 1.0, 1.0, 0.2)
+    assert links.breakers.state(N2) is State.CLOSED, "a slow answer is no error"
+    links.calls(N2, 101.3, 1.0, 1.0, 0.001, "connecting timed out")
+    assert links.breakers.state(N2) is State.OPEN
+
+
 def test_it_closes_within_ten_seconds_after_healing_however_long_it_was_open() -> None:
     links = Links()
     opened_s = links.calls(N2, 100.0, 10.0, 50.0, 0.25)
