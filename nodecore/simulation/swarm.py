@@ -228,7 +228,9 @@ class SwarmRun:
                 if operation.result is Result.OK:
                     self.reached("strong-served-by-majority")
             elif must_succeed and not operation.strict and operation.result is not Result.OK:
-                if operation.kind != "read" or operation.key not in self._away:
+                # Whoever loses sight of an owner in the middle says that it does not know.
+                stood = operation.conditions_begin == operation.conditions_end
+                if stood and (operation.kind != "read" or operation.key not in self._away):
                     problem = f"did not succeed: {operation.text}"
             else:
                 self.reached("core-served-alone")
