@@ -10,11 +10,13 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PARTS = (
+    "_arrays",
     "_hashing",
     "_entry",
     "_filter",
     "_counts",
     "_blocks",
+    "_waiting",
     "_orders",
     "_worths",
     "_expiries",

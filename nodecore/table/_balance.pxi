@@ -14,9 +14,13 @@ cdef class CompiledBalance:
     cdef bint returns, returns_to_frequent, forgets_victim
     cdef int64_t limit
     cdef double target
+    cdef WaitingUses waiting
 
     def __init__(self):
         raise TypeError("orders are made by their table")
+
+    def __dealloc__(self):
+        drop_waiting(&self.waiting)
 
     @property
     def bytes_per_entry(self):
@@ -27,7 +31,21 @@ cdef class CompiledBalance:
         cdef int64_t entries = self.table.tally_counts[self.recent.number] + self.table.tally_counts[self.frequent.number]
         return ORDERED_BYTES * entries + MEMORY_BYTES * (self.left_recent.count + self.left_frequent.count)
 
+    cdef inline int settle(self) except -1:
+        """Count what waits."""
+        return self.count_waiting() if self.waiting.count else 0
+
+    cdef int count_waiting(self) except -1:
+        cdef int i
+        try:
+            for i in range(self.waiting.count):
+                self.frequent.use(<Entry>self.waiting.uses[i].entry, self.waiting.uses[i].code)
+        finally:
+            drop_waiting(&self.waiting)
+        return 0
+
     def expect(self, bytes key not None):
+        self.settle()
         self.arrive(key)
 
     cdef void arrive(self, bytes key) noexcept:
@@ -63,6 +81,7 @@ cdef class CompiledBalance:
             self.target = min(<double>self.limit, self.target + max(1.0, frequent / max(1.0, recent)) * mean)
 
     def push(self, Entry entry not None):
+        self.settle()
         if self.arriving is None or (self.arriving is not entry.key and self.arriving != entry.key):
             self.arrive(entry.key)
         self.arriving = None
@@ -70,20 +89,22 @@ cdef class CompiledBalance:
         if self.returns:
             self.left_recent.forget(self.arriving_code)
             self.left_frequent.forget(self.arriving_code)
-            self.table.move(entry, self.frequent.number)
-            self.frequent.append(entry)
+            self.frequent.join(entry)
         else:
             self.recent.push(entry)
 
     def touch(self, Entry entry not None):
-        self.frequent.use(entry)
+        if let_wait(&self.waiting, entry, self.table.code_of(entry), 0):
+            self.settle()
 
     def victim(self):
+        self.settle()
         cdef CompiledTable table = self.table
         cdef double used = <double>table.tally_bytes[self.recent.number]
         cdef bint returns = self.arriving is not None and self.returns_to_frequent
         cdef bint wanted = self.forgets_victim or used > self.target or (returns and used == self.target)
         cdef PyObject* found
+        cdef int64_t cell
         if table.tally_counts[self.recent.number] and (wanted or not table.tally_counts[self.frequent.number]):
             found = self.recent.take()
             if found == NULL:
@@ -91,11 +112,12 @@ cdef class CompiledBalance:
             entry = <Entry>found
             Py_DECREF(entry)
             return entry
-        found = self.frequent.first()
-        return None if found == NULL else <Entry>found
+        cell = self.frequent.first()
+        return None if cell < 0 else <Entry>table.cells[cell]
 
     def evicted(self, Entry entry not None):
         cdef CompiledMemory memory = self.left_frequent
+        self.settle()
         if entry.marks >> 2 == self.recent.number:
             if self.forgets_victim:
                 return
@@ -103,7 +125,8 @@ cdef class CompiledBalance:
         memory.remember(print_of_key(entry.key), size_of(entry), self.limit, self.table.count // 2 + 16)
 
     def spared(self, Entry entry not None):
+        self.settle()
         if entry.marks >> 2 == self.recent.number:
             self.recent.append(entry)
         else:
-            self.frequent.use(entry)
+            self.frequent.use(entry, self.table.code_of(entry))

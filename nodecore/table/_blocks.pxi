@@ -69,6 +69,18 @@ cdef Block* log_front(Log* log) noexcept:
     return block
 
 
+cdef inline uint64_t log_ahead(Block* block, uint32_t far) noexcept:
+    """The record that comes so far behind the first of a block, less than a block's; 0: none does."""
+    far += block.begin
+    while far >= block.end:
+        far -= block.end
+        block = block.next
+        if block == NULL:
+            return 0
+        far += block.begin
+    return block.records[far]
+
+
 cdef inline void log_drop_front(Log* log, Block* front) noexcept:
     front.begin += 1
     log.length -= 1

@@ -1,5 +1,14 @@
 # One key's record: 64 bytes, no garbage collection support (it can't be part of a cycle).
 
+cdef extern from *:
+    """
+    /* Without the count of references, which may lie in another line of the processor's cache. */
+    #define rd_length(text) PyBytes_GET_SIZE(text)
+    #define rd_text(text) PyBytes_AS_STRING(text)
+    """
+    Py_ssize_t rd_length(PyObject* text) noexcept
+    const char* rd_text(PyObject* text) noexcept
+
 cdef bytes NIL_REPLY = b"$-1\r\n"
 cdef enum:
     DETACHED = 0xFFFFFFFF
@@ -105,9 +114,15 @@ cdef inline unsigned int slot_in(Entry entry) noexcept:
 
 
 cdef inline Py_ssize_t size_of(Entry entry) noexcept:
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(entry.key) + OVERHEAD
-    if entry.kind != KIND_TOMBSTONE and entry.reply is not NIL_REPLY:
-        size += payload_bytes(PyBytes_GET_SIZE(entry.reply))
+    return size_at(<PyObject*>entry)
+
+
+cdef inline Py_ssize_t size_at(PyObject* entry) noexcept:
+    """As ``size_of``, without counting a reference."""
+    cdef Py_ssize_t size = rd_length(<PyObject*>(<Entry>entry).key) + OVERHEAD
+    cdef PyObject* reply = <PyObject*>(<Entry>entry).reply
+    if (<Entry>entry).kind != KIND_TOMBSTONE and reply != <PyObject*>NIL_REPLY:
+        size += payload_bytes(rd_length(reply))
     return size
 
 

@@ -135,8 +135,6 @@ cdef class CompiledExpiries:
 
     def worst(self):
         cdef CompiledTable table = self.table
-        cdef Block* block
-        cdef uint64_t record
         cdef int64_t cell
         while self.used:
             cell = table.cell_of_stamp(self.heap[0].code, self.heap[0].stamp)
@@ -145,19 +143,8 @@ cdef class CompiledExpiries:
             self.used -= 1
             if self.used:
                 self.sink(0, self.heap[self.used])
-        while True:
-            block = log_front(&self.never)
-            if block == NULL:
-                return None
-            if block.begin + AHEAD < block.end:
-                table.fetch_cell(<uint32_t>(block.records[block.begin + AHEAD] >> 32))
-            if block.begin + AHEAD_NEAR < block.end:
-                table.fetch_entry(<uint32_t>(block.records[block.begin + AHEAD_NEAR] >> 32))
-            record = block.records[block.begin]
-            cell = table.cell_of_stamp(<uint32_t>(record >> 32), <uint32_t>record)
-            if cell >= 0:
-                return <Entry>table.cells[cell]
-            log_drop_front(&self.never, block)
+        cell = table.first_in(&self.never)
+        return None if cell < 0 else <Entry>table.cells[cell]
 
 
 cdef inline uint32_t mark_of(int64_t expires_ms) noexcept:

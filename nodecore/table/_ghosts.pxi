@@ -11,7 +11,6 @@ cdef enum:
     SKETCH_BLOCK_BYTES = 64  # a line of the processor's cache
     SKETCH_TOP = 15
     SKETCH_SAMPLE = 10
-    SKETCH_WAITING = 8
 
 
 cdef inline uint32_t print_of_key(bytes key) noexcept:
@@ -35,19 +34,9 @@ cdef int compare_numbers(const void* one, const void* other) noexcept nogil:
     return (a > b) - (a < b)
 
 
-cdef char* aligned_zeros(size_t size, char** at) except NULL:
-    """Memory to be freed, and in ``at`` the first of its cache lines."""
-    cdef char* got = <char*>calloc(size + 64, 1)
-    if got == NULL:
-        raise MemoryError()
-    at[0] = got + (64 - (<size_t>got & 63)) % 64
-    return got
-
-
 @cython.final
 cdef class CompiledGhosts:
     cdef object keys_max
-    cdef char* held
     cdef GhostBucket* buckets
     cdef uint32_t cells, sequence
 
@@ -55,13 +44,14 @@ cdef class CompiledGhosts:
         raise TypeError("memories are made by their table")
 
     def __dealloc__(self):
-        free(self.held)
+        rd_drop_array(self.buckets, self.cells // GHOST_WAYS * sizeof(GhostBucket))
 
     cdef int clear(self, uint32_t cells) except -1:
-        cdef char* at
-        cdef char* held = aligned_zeros(cells // GHOST_WAYS * sizeof(GhostBucket), &at)
-        free(self.held)
-        self.held, self.buckets, self.cells = held, <GhostBucket*>at, cells
+        cdef GhostBucket* buckets = <GhostBucket*>rd_array(cells // GHOST_WAYS * sizeof(GhostBucket))
+        if buckets == NULL:
+            raise MemoryError()
+        rd_drop_array(self.buckets, self.cells // GHOST_WAYS * sizeof(GhostBucket))
+        self.buckets, self.cells = buckets, cells
         return 0
 
     @property
@@ -148,7 +138,7 @@ cdef class CompiledMemory:
     cdef readonly int64_t total
 
     def __cinit__(self):
-        self.cells = <MemoryCell*>calloc(CELLS_MIN, sizeof(MemoryCell))
+        self.cells = <MemoryCell*>rd_array(CELLS_MIN * sizeof(MemoryCell))
         if self.cells == NULL:
             raise MemoryError()
         self.mask = CELLS_MIN - 1
@@ -157,7 +147,7 @@ cdef class CompiledMemory:
         raise TypeError("memories are made by their table")
 
     def __dealloc__(self):
-        free(self.cells)
+        rd_drop_array(self.cells, (self.mask + 1) * sizeof(MemoryCell))
         log_free(&self.log)
 
     def __len__(self):
@@ -199,7 +189,7 @@ cdef class CompiledMemory:
 
     cdef int grow(self) except -1:
         cdef size_t room = (self.mask + 1) * 2, i, j
-        cdef MemoryCell* cells = <MemoryCell*>calloc(room, sizeof(MemoryCell))
+        cdef MemoryCell* cells = <MemoryCell*>rd_array(room * sizeof(MemoryCell))
         if cells == NULL:
             raise MemoryError()
         for i in range(self.mask + 1):
@@ -208,7 +198,7 @@ cdef class CompiledMemory:
                 while cells[j].code:
                     j = (j + 1) & (room - 1)
                 cells[j] = self.cells[i]
-        free(self.cells)
+        rd_drop_array(self.cells, (self.mask + 1) * sizeof(MemoryCell))
         self.cells, self.mask = cells, room - 1
         return 0
 
@@ -266,28 +256,30 @@ cdef class CompiledMemory:
 @cython.final
 @cython.no_gc
 cdef class CompiledSketch:
-    cdef char* held
     cdef unsigned char* counts
     cdef size_t mask
     cdef int64_t seen, seen_max
-    cdef uint32_t waiting[8]
-    cdef int place
 
     def __init__(self):
         raise TypeError("sketches are made by their table")
 
     def __dealloc__(self):
-        free(self.held)
+        rd_drop_array(self.counts, (self.mask + 1) * SKETCH_BLOCK_BYTES)
 
     @property
     def overhead_bytes(self):
         return <int64_t>((self.mask + 1) * SKETCH_BLOCK_BYTES)
 
-    cdef void apply(self, uint32_t key_code) noexcept:
-        cdef uint64_t code = key_code * <uint64_t>0x9E3779B97F4A7C15u
-        cdef unsigned char* row = self.counts + ((code >> 32) & self.mask) * SKETCH_BLOCK_BYTES
+    cdef inline unsigned char* block_of(self, uint32_t key_code) noexcept:
+        return self.counts + ((key_code * <uint64_t>0x9E3779B97F4A7C15u >> 32) & self.mask) * SKETCH_BLOCK_BYTES
+
+    cdef inline void fetch(self, uint32_t key_code) noexcept:
+        rd_prefetch(self.block_of(key_code))
+
+    cdef void count(self, uint32_t key_code) noexcept:
+        cdef uint64_t code = key_code * <uint64_t>0x9E3779B97F4A7C15u >> 16
+        cdef unsigned char* row = self.block_of(key_code)
         cdef size_t i
-        code >>= 16
         for i in range(SKETCH_ROWS):
             row[code & 15] += row[code & 15] < SKETCH_TOP
             row += SKETCH_ROW_BYTES
@@ -298,37 +290,21 @@ cdef class CompiledSketch:
                 self.counts[i] >>= 1
             self.seen //= 2
 
-    cdef inline void count(self, bytes key) noexcept:
-        """Counted a few uses later, when its block has arrived, or before somebody looks."""
-        cdef uint32_t code = print_of_key(key), before = self.waiting[self.place]
-        rd_prefetch(self.counts + ((code * <uint64_t>0x9E3779B97F4A7C15u >> 32) & self.mask) * SKETCH_BLOCK_BYTES)
-        self.waiting[self.place] = code
-        self.place = (self.place + 1) % SKETCH_WAITING
-        if before:
-            self.apply(before)
-
-    cdef void settle(self) noexcept:
-        cdef int i
-        for i in range(SKETCH_WAITING):
-            if self.waiting[self.place]:
-                self.apply(self.waiting[self.place])
-                self.waiting[self.place] = 0
-            self.place = (self.place + 1) % SKETCH_WAITING
-
-    def add(self, bytes key not None):
-        self.count(key)
-
-    def estimate(self, bytes key not None):
-        self.settle()
-        cdef uint64_t code = print_of_key(key) * <uint64_t>0x9E3779B97F4A7C15u
-        cdef unsigned char* row = self.counts + ((code >> 32) & self.mask) * SKETCH_BLOCK_BYTES
+    cdef int uses(self, uint32_t key_code) noexcept:
+        cdef uint64_t code = key_code * <uint64_t>0x9E3779B97F4A7C15u >> 16
+        cdef unsigned char* row = self.block_of(key_code)
         cdef int least = SKETCH_TOP, i
-        code >>= 16
         for i in range(SKETCH_ROWS):
             least = min(least, row[code & 15])
             row += SKETCH_ROW_BYTES
             code >>= 4
         return least
+
+    def add(self, bytes key not None):
+        self.count(print_of_key(key))
+
+    def estimate(self, bytes key not None):
+        return self.uses(print_of_key(key))
 
 
 cdef CompiledGhosts made_ghosts(keys_max):
@@ -341,10 +317,10 @@ cdef CompiledGhosts made_ghosts(keys_max):
 cdef CompiledSketch made_sketch(int64_t keys):
     cdef CompiledSketch made = CompiledSketch.__new__(CompiledSketch)
     cdef size_t blocks = 4
-    cdef char* at
     while <int64_t>(blocks * SKETCH_BLOCK_BYTES) < SKETCH_ROWS * 4 * keys:
         blocks *= 2
-    made.held = aligned_zeros(blocks * SKETCH_BLOCK_BYTES, &at)
-    made.counts, made.mask = <unsigned char*>at, blocks - 1
+    made.counts, made.mask = <unsigned char*>rd_array(blocks * SKETCH_BLOCK_BYTES), blocks - 1
+    if made.counts == NULL:
+        raise MemoryError()
     made.seen_max = SKETCH_SAMPLE * max(keys, 16)
     return made

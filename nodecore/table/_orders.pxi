@@ -7,9 +7,12 @@
 # then must have the hash of the other one too, and puts one entry out of order.
 
 cdef enum:
-    AHEAD_FAR = 12  # records: the cells of what comes so far behind are fetched,
+    AHEAD_FAR = 32  # records: the cells of what comes so far behind are fetched,
     AHEAD = 8  # then the entry,
     AHEAD_NEAR = 4  # then what the entry points to
+    COMING = 8  # entries: of each that comes its cell is fetched,
+    COMING_ENTRY = 5  # then itself,
+    COMING_PAYLOAD = 2  # then what it points to
 
 
 cdef inline uint64_t record_of(uint32_t code, uint32_t stamp) noexcept:
@@ -37,10 +40,25 @@ cdef void fetch_stamp(void* owner, uint64_t record) noexcept:
     (<CompiledTable>owner).fetch_note(<uint32_t>(record >> 32))
 
 
+cdef inline void fetch_entry(PyObject* entry) noexcept:
+    rd_prefetch(entry)
+    rd_prefetch(<char*>entry + 56)
+
+
+cdef inline void fetch_lengths(PyObject* entry) noexcept:
+    """What a move of an entry to another queue will look at."""
+    rd_prefetch(<char*><PyObject*>(<Entry>entry).key + 16)
+    rd_prefetch(<char*><PyObject*>(<Entry>entry).reply + 16)
+
+
 cdef inline void fetch_payload(PyObject* entry) noexcept:
-    """What the removal of an entry will look at."""
-    rd_prefetch(<PyObject*>(<Entry>entry).key)
-    rd_prefetch(<PyObject*>(<Entry>entry).reply)
+    """What the removal of an entry will look at: heads of objects may lie across two lines of the cache."""
+    cdef char* key = <char*><PyObject*>(<Entry>entry).key
+    cdef char* reply = <char*><PyObject*>(<Entry>entry).reply
+    rd_prefetch(key)
+    rd_prefetch(key + 16)
+    rd_prefetch(reply)
+    rd_prefetch(reply + 16)
 
 
 @cython.final
@@ -93,18 +111,19 @@ cdef class CompiledQueue:
         """The oldest live entry, with the reference that the queue had; NULL when there is none."""
         cdef Block* block
         cdef PyObject* entry
-        cdef uint32_t at
+        cdef size_t ahead
         while True:
             block = log_front(&self.log)
             if block == NULL:
                 return NULL
-            at = block.begin
-            if at + AHEAD < block.end:
-                rd_prefetch(<char*><size_t>block.records[at + AHEAD])
-                rd_prefetch(<char*><size_t>block.records[at + AHEAD] + 56)
-            if at + AHEAD_NEAR < block.end:
-                fetch_payload(<PyObject*><size_t>block.records[at + AHEAD_NEAR])
-            entry = <PyObject*><size_t>block.records[at]
+            ahead = <size_t>log_ahead(block, AHEAD)
+            if ahead:
+                rd_prefetch(<char*>ahead)
+                rd_prefetch(<char*>ahead + 56)
+            ahead = <size_t>log_ahead(block, AHEAD_NEAR)
+            if ahead:
+                fetch_payload(<PyObject*>ahead)
+            entry = <PyObject*><size_t>block.records[block.begin]
             log_drop_front(&self.log, block)
             if (<Entry>entry).marks >> 2 == self.number:
                 return entry
@@ -221,7 +240,10 @@ cdef int64_t ORDERED_BYTES = 40  # at most, for the records (25) and the note (1
 cdef class CompiledOrder:
     cdef CompiledTable table
     cdef Log log
+    cdef uint64_t coming[COMING]  # a ring of records that lived when they left the log, older than all there
+    cdef int turn, coming_count
     cdef int number, feeder
+    cdef bint moves_on  # whether the first ones go to another order, rather than leave the table
 
     @property
     def bytes_per_entry(self):
@@ -246,26 +268,32 @@ cdef class CompiledOrder:
     def allocated_bytes(self):
         return log_bytes(&self.log)
 
-    cdef inline int append(self, Entry entry) except -1:
+    cdef inline int append_at(self, size_t cell) except -1:
+        """The entry in this cell is the newest now."""
         cdef CompiledTable table = self.table
-        cdef uint32_t code = table.code_of(entry)
-        cdef Note* note = table.note_of(entry, code)
-        if note == NULL:
-            raise ValueError("the entry is in another table")
-        table.stamp_note(note)
-        log_push(&self.log, record_of(code, table.stamp))
+        table.stamp_note(table.note_at(cell))
+        log_push(&self.log, record_of(table.hashes[cell], table.stamp))
         if self.log.length > 3 * table.tally_counts[self.number] + LOG_SLACK:
             log_pack(&self.log, <void*>table, stamp_lives, fetch_stamp)
         return 0
 
+    cdef int64_t cell_of(self, Entry entry, uint32_t code) except -1:
+        cdef int64_t cell = self.table.cell_index(entry, code)
+        if cell < 0:
+            raise ValueError("the entry is in another table")
+        return cell
+
     def push(self, Entry entry not None):
+        self.join(entry)
+
+    cdef int join(self, Entry entry) except -1:
         self.table.move(entry, self.number)
-        self.append(entry)
+        return self.append_at(<size_t>self.cell_of(entry, self.table.code_of(entry)))
 
     def touch(self, Entry entry not None):
-        self.use(entry)
+        self.use(entry, self.table.code_of(entry))
 
-    cdef inline int use(self, Entry entry) except -1:
+    cdef inline int use(self, Entry entry, uint32_t code) except -1:
         cdef int queue = entry.marks >> 2
         if queue == 0:
             return 0
@@ -273,35 +301,61 @@ cdef class CompiledOrder:
             if queue != self.feeder:
                 return 0
             self.table.move(entry, self.number)
-        return self.append(entry)
+        return self.append_at(<size_t>self.cell_of(entry, code))
 
-    cdef PyObject* first(self) noexcept:
-        """The entry that was touched longest ago; NULL when there is none."""
-        cdef CompiledTable table = self.table
-        cdef Block* block
-        cdef uint64_t record
-        cdef uint32_t at
+    cdef bint pull(self) noexcept:
+        """Let the log's oldest record come, unless it is stale; returns whether there was one."""
+        cdef Block* block = log_front(&self.log)
+        cdef uint64_t record, ahead
+        cdef int64_t cell
+        if block == NULL:
+            return False
+        ahead = log_ahead(block, AHEAD_FAR)
+        if ahead:
+            self.table.fetch_note(<uint32_t>(ahead >> 32))
+        record = block.records[block.begin]
+        log_drop_front(&self.log, block)
+        cell = self.table.cell_of_record(record)
+        if cell >= 0:
+            rd_prefetch(self.table.cells + cell)
+            self.coming[(self.turn + self.coming_count) & (COMING - 1)] = record
+            self.coming_count += 1
+        return True
+
+    cdef inline PyObject* comes(self, int distance) noexcept:
+        """The entry that comes so far behind the first one; NULL when none does, or its record is stale."""
+        cdef int64_t cell = -1
+        if self.coming_count > distance:
+            cell = self.table.cell_of_record(self.coming[(self.turn + distance) & (COMING - 1)])
+        return NULL if cell < 0 else self.table.cells[cell]
+
+    cdef int64_t first(self) noexcept:
+        """The cell of the entry that was touched longest ago; -1 when there is none."""
+        cdef PyObject* entry
         cdef int64_t cell
         while True:
-            block = log_front(&self.log)
-            if block == NULL:
-                return NULL
-            at = block.begin
-            if at + AHEAD_FAR < block.end:
-                table.fetch_cell(<uint32_t>(block.records[at + AHEAD_FAR] >> 32))
-            if at + AHEAD < block.end:
-                table.fetch_entry(<uint32_t>(block.records[at + AHEAD] >> 32))
-            if at + AHEAD_NEAR < block.end:
-                table.fetch_entry_payload(<uint32_t>(block.records[at + AHEAD_NEAR] >> 32))
-            record = block.records[at]
-            cell = table.cell_of_stamp(<uint32_t>(record >> 32), <uint32_t>record)
+            while self.coming_count < COMING and self.pull():
+                pass
+            if self.coming_count == 0:
+                return -1
+            cell = self.table.cell_of_record(self.coming[self.turn])
             if cell >= 0:
-                return table.cells[cell]
-            log_drop_front(&self.log, block)
+                return cell
+            self.turn = (self.turn + 1) & (COMING - 1)
+            self.coming_count -= 1
+            entry = self.comes(COMING_ENTRY)
+            if entry != NULL:
+                fetch_entry(entry)
+            entry = self.comes(COMING_PAYLOAD)
+            if entry != NULL:
+                if self.moves_on:
+                    fetch_lengths(entry)
+                else:
+                    fetch_payload(entry)
 
     def oldest(self):
-        cdef PyObject* found = self.first()
-        return None if found == NULL else <Entry>found
+        cdef int64_t cell = self.first()
+        return None if cell < 0 else <Entry>self.table.cells[cell]
 
 
 cdef enum:
@@ -459,26 +513,12 @@ cdef class CompiledUses:
                 self.place(note, code, self.most if self.groups[self.most].live else 1)
 
     def worst(self):
-        cdef CompiledTable table = self.table
         cdef Group* group
-        cdef Block* block
-        cdef uint64_t record
         cdef int64_t cell
         if self.room == 0 or self.groups[self.least].live == 0:
             return None
         group = &self.groups[self.least]
-        while True:
-            self.blocks -= group.log.blocks
-            block = log_front(&group.log)
-            self.blocks += group.log.blocks
-            if block == NULL:
-                return None
-            if block.begin + AHEAD < block.end:
-                table.fetch_cell(<uint32_t>(block.records[block.begin + AHEAD] >> 32))
-            if block.begin + AHEAD_NEAR < block.end:
-                table.fetch_entry(<uint32_t>(block.records[block.begin + AHEAD_NEAR] >> 32))
-            record = block.records[block.begin]
-            cell = table.cell_of_stamp(<uint32_t>(record >> 32), <uint32_t>record)
-            if cell >= 0:
-                return <Entry>table.cells[cell]
-            log_drop_front(&group.log, block)
+        self.blocks -= group.log.blocks
+        cell = self.table.first_in(&group.log)
+        self.blocks += group.log.blocks
+        return None if cell < 0 else <Entry>self.table.cells[cell]

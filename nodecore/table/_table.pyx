@@ -12,7 +12,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject_Hash
 from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
@@ -47,6 +47,7 @@ cdef Py_ssize_t MULTI_GET_MAX = MULTI_GET_BYTES_MAX
 cdef int64_t HLC_TOP = HLC_MAX
 cdef int64_t INT64_TOP = 0x7FFFFFFFFFFFFFFF
 
+include "_arrays.pxi"
 include "_hashing.pxi"
 include "_entry.pxi"
 include "_blocks.pxi"
@@ -160,8 +161,8 @@ cdef class CompiledTable:
     compiled = True
 
     def __cinit__(self):
-        self.cells = <PyObject**>calloc(CELLS_MIN, sizeof(PyObject*))
-        self.hashes = <uint32_t*>calloc(CELLS_MIN, sizeof(uint32_t))
+        self.cells = <PyObject**>rd_array(CELLS_MIN * sizeof(PyObject*))
+        self.hashes = <uint32_t*>rd_array(CELLS_MIN * sizeof(uint32_t))
         self.slots = <SlotIndex*>calloc(SLOTS, sizeof(SlotIndex))
         self.out_room = 65536
         self.out = <char*>malloc(self.out_room)
@@ -187,9 +188,7 @@ cdef class CompiledTable:
                 if self.hashes[i]:
                     (<Entry>self.cells[i]).position = DETACHED
                     Py_DECREF(<object>self.cells[i])
-        free(self.cells)
-        free(self.hashes)
-        free(self.notes)
+        self.drop_cells()
         if self.slots != NULL:
             for i in range(<size_t>SLOTS):
                 free(self.slots[i].items)
@@ -228,14 +227,14 @@ cdef class CompiledTable:
         cdef uint32_t code = rd_hash(text, size, self.k0, self.k1)
         cdef size_t i = code & self.mask
         cdef Entry entry
-        if self.notes != NULL:
-            # A use of the entry will write there: fetched while the entry itself is.
-            rd_prefetch(self.note_at(i))
         while self.hashes[i]:
             if self.hashes[i] == code:
+                if self.notes != NULL:
+                    # A use of the entry will write there: fetched while the entry itself is.
+                    rd_prefetch(self.note_at(i))
                 entry = <Entry>self.cells[i]
                 rd_prefetch(<char*><PyObject*>entry.reply + 16)
-                if PyBytes_GET_SIZE(entry.key) == size and memcmp(PyBytes_AS_STRING(entry.key), text, size) == 0:
+                if rd_length(<PyObject*>entry.key) == size and memcmp(rd_text(<PyObject*>entry.key), text, size) == 0:
                     self.found = i
                     return self.cells[i]
             i = (i + 1) & self.mask
@@ -244,17 +243,22 @@ cdef class CompiledTable:
     cdef inline PyObject* find(self, bytes key) noexcept:
         return self.find_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
 
+    cdef void drop_cells(self) noexcept:
+        rd_drop_array(self.cells, (self.mask + 1) * sizeof(PyObject*))
+        rd_drop_array(self.hashes, (self.mask + 1) * sizeof(uint32_t))
+        rd_drop_array(self.notes, (self.mask + 1) << self.note_shift)
+
     cdef int grow(self) except -1:
         cdef size_t room = (self.mask + 1) * 2, i, j
-        cdef PyObject** cells = <PyObject**>malloc(room * sizeof(PyObject*))
-        cdef uint32_t* hashes = <uint32_t*>calloc(room, sizeof(uint32_t))
+        cdef PyObject** cells = <PyObject**>rd_array(room * sizeof(PyObject*))
+        cdef uint32_t* hashes = <uint32_t*>rd_array(room * sizeof(uint32_t))
         cdef char* notes = NULL
         if self.notes != NULL:
-            notes = <char*>calloc(room, <size_t>1 << self.note_shift)
+            notes = <char*>rd_array(room << self.note_shift)
         if cells == NULL or hashes == NULL or (notes == NULL and self.notes != NULL):
-            free(cells)
-            free(hashes)
-            free(notes)
+            rd_drop_array(cells, room * sizeof(PyObject*))
+            rd_drop_array(hashes, room * sizeof(uint32_t))
+            rd_drop_array(notes, room << self.note_shift)
             raise MemoryError()
         for i in range(self.mask + 1):
             if self.hashes[i]:
@@ -265,9 +269,7 @@ cdef class CompiledTable:
                 cells[j] = self.cells[i]
                 if notes != NULL:
                     memcpy(notes + (j << self.note_shift), self.note_at(i), <size_t>1 << self.note_shift)
-        free(self.cells)
-        free(self.hashes)
-        free(self.notes)
+        self.drop_cells()
         self.cells, self.hashes, self.notes, self.mask = cells, hashes, notes, room - 1
         return 0
 
@@ -306,7 +308,7 @@ cdef class CompiledTable:
     cdef int want_notes(self) except -1:
         if self.notes == NULL:
             self.note_shift = NOTE_SHIFT
-            self.notes = <char*>calloc(self.mask + 1, sizeof(Note))
+            self.notes = <char*>rd_array((self.mask + 1) << NOTE_SHIFT)
             if self.notes == NULL:
                 raise MemoryError()
             self.note_twins()
@@ -328,13 +330,13 @@ cdef class CompiledTable:
 
     cdef bint reshape_notes(self, int shift) noexcept:
         """Give notes another size; returns whether there was memory."""
-        cdef char* notes = <char*>calloc(self.mask + 1, <size_t>1 << shift)
+        cdef char* notes = <char*>rd_array((self.mask + 1) << shift)
         cdef size_t i
         if notes == NULL:
             return False
         for i in range(self.mask + 1):
             memcpy(notes + (i << shift), self.note_at(i), sizeof(Note))
-        free(self.notes)
+        rd_drop_array(self.notes, (self.mask + 1) << self.note_shift)
         self.notes, self.note_shift = notes, shift
         return True
 
@@ -350,7 +352,7 @@ cdef class CompiledTable:
     cdef void drop_notes(self) noexcept:
         self.notes_wanted -= 1
         if self.notes_wanted == 0:
-            free(self.notes)
+            rd_drop_array(self.notes, (self.mask + 1) << self.note_shift)
             self.notes = NULL
 
     cdef inline uint32_t code_of(self, Entry entry) noexcept:
@@ -396,36 +398,63 @@ cdef class CompiledTable:
         cdef size_t i = code & self.mask
         rd_prefetch(self.hashes + i)
         rd_prefetch(self.note_at(i))
+        # Its cell may be a little further on, in the next line.
+        rd_prefetch(self.note_at(i + 4))
 
     cdef inline void fetch_cell(self, uint32_t code) noexcept:
         self.fetch_note(code)
         rd_prefetch(self.cells + (code & self.mask))
 
-    cdef inline void fetch_entry(self, uint32_t code) noexcept:
-        """Of the entry whose cell comes first; a guess."""
-        cdef size_t i = code & self.mask
-        if self.hashes[i]:
-            rd_prefetch(self.cells[i])
-            rd_prefetch(<char*>self.cells[i] + 56)
+    cdef inline int64_t cell_of_record(self, uint64_t record) noexcept:
+        """Of an order; -1 when it is stale."""
+        return self.cell_of_stamp(<uint32_t>(record >> 32), <uint32_t>record)
 
-    cdef inline void fetch_entry_payload(self, uint32_t code) noexcept:
-        cdef size_t i = code & self.mask
-        if self.hashes[i]:
-            fetch_payload(self.cells[i])
+    cdef inline void fetch_coming(self, Block* block) noexcept:
+        """The first record of an order has gone: each behind it moves up and fetches what it needs next."""
+        cdef uint64_t record = log_ahead(block, AHEAD_FAR)
+        cdef int64_t cell
+        if record:
+            self.fetch_cell(<uint32_t>(record >> 32))
+        record = log_ahead(block, AHEAD)
+        cell = self.cell_of_record(record) if record else -1
+        if cell >= 0:
+            fetch_entry(self.cells[cell])
+        record = log_ahead(block, AHEAD_NEAR)
+        cell = self.cell_of_record(record) if record else -1
+        if cell >= 0:
+            fetch_payload(self.cells[cell])
 
-    cdef int move(self, Entry entry, int queue) except -1:
+    cdef int64_t first_in(self, Log* log) noexcept:
+        """The cell of the oldest record that lives, those before it dropped; -1 when none does."""
+        cdef Block* block
+        cdef int64_t cell
+        while True:
+            block = log_front(log)
+            if block == NULL:
+                return -1
+            cell = self.cell_of_record(block.records[block.begin])
+            if cell >= 0:
+                return cell
+            log_drop_front(log, block)
+            self.fetch_coming(block)
+
+    cdef inline int move(self, Entry entry, int queue) except -1:
         """As ``assign``, for an order that writes the entry's note next."""
-        if entry.position == DETACHED or entry.kind == KIND_TOMBSTONE:
+        return self.move_at(<PyObject*>entry, queue)
+
+    cdef int move_at(self, PyObject* at, int queue) except -1:
+        """As ``move``, without counting a reference."""
+        if (<Entry>at).position == DETACHED or (<Entry>at).kind == KIND_TOMBSTONE:
             raise ValueError("only a live entry of the table has a queue")
-        cdef int old = entry.marks >> 2
+        cdef int old = (<Entry>at).marks >> 2
         cdef int64_t size
         if old != queue:
-            size = size_of(entry)
+            size = size_at(at)
             self.tally_bytes[old] -= size
             self.tally_counts[old] -= 1
             self.tally_bytes[queue] += size
             self.tally_counts[queue] += 1
-            entry.marks = (entry.marks & 3) | (queue << 2)
+            (<Entry>at).marks = ((<Entry>at).marks & 3) | (queue << 2)
         return 0
 
     # -- entries
@@ -541,7 +570,7 @@ cdef class CompiledTable:
         cdef Entry entry = <Entry>found
         cdef SlotIndex* index = &self.slots[slot_in(entry)]
         self.tally(entry, -1)
-        self.vacate(self.cell_of(entry))
+        self.vacate(self.found)
         Py_DECREF(entry)
         self.count -= 1
         index.items[entry.position] = NULL
@@ -630,7 +659,8 @@ cdef class CompiledTable:
         window, probation, protected = queues
         made.window, made.probation = self.entry_order(window), self.entry_order(probation)
         made.protected, made.sketch = self.entry_order(protected), made_sketch(keys)
-        made.in_objects = in_objects
+        made.protected.moves_on = True
+        made.table, made.in_objects = self, in_objects
         return made
 
     def balanced_order(self, tuple queues not None, int64_t limit):
@@ -1040,6 +1070,7 @@ cdef class CompiledTable:
         return replies, at
 
 
+include "_waiting.pxi"
 include "_orders.pxi"
 include "_worths.pxi"
 include "_expiries.pxi"

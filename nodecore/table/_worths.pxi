@@ -8,8 +8,6 @@ cdef enum:
     DEFERRED = 511
     PARTS_PER_OCTAVE = 8
     LEAST_EXPONENT = 40
-    WAITING = 8
-assert WAITING == USES_WAITING_MAX
 
 
 cdef struct WorthClass:
@@ -17,11 +15,6 @@ cdef struct WorthClass:
     int64_t live
     uint32_t stamp  # of the oldest, 0: not known
     double worth
-
-
-cdef struct WaitingUse:
-    PyObject* entry  # owned; NULL: none waits
-    uint32_t code
 
 
 cdef inline uint32_t class_of(double ratio) noexcept:
@@ -41,8 +34,7 @@ cdef class CompiledWorths:
     cdef int number
     cdef double floor, highest
     cdef int64_t blocks
-    cdef WaitingUse waiting[WAITING]  # a ring
-    cdef int turn
+    cdef WaitingUses waiting
 
     @property
     def bytes_per_entry(self):
@@ -53,8 +45,7 @@ cdef class CompiledWorths:
 
     def __dealloc__(self):
         cdef int page, i
-        for i in range(WAITING):
-            Py_XDECREF(self.waiting[i].entry)
+        drop_waiting(&self.waiting)
         for page in range(PAGES):
             if self.pages[page] != NULL:
                 for i in range(CLASSES_PER_PAGE):
@@ -138,25 +129,16 @@ cdef class CompiledWorths:
         self.place(cell, code, 1, class_of(ratio), self.floor + ratio)
 
     def use(self, Entry entry not None):
-        """Counted a few uses later, when the note and the reply, for its size, have arrived."""
-        cdef WaitingUse before
         if entry.marks >> 2 != self.number:
             return
-        before = self.waiting[self.turn]
-        Py_INCREF(entry)
-        self.waiting[self.turn].entry = <PyObject*>entry
-        self.waiting[self.turn].code = self.table.code_of(entry)
-        rd_prefetch(<PyObject*>entry.reply)
-        self.turn = (self.turn + 1) % WAITING
-        if before.entry != NULL:
-            self.count(before)
+        if let_wait(&self.waiting, entry, self.table.code_of(entry), 0):
+            self.settle()
 
-    cdef int count(self, WaitingUse use) except -1:
+    cdef int count(self, WaitingUse* use) except -1:
         cdef Entry entry = <Entry>use.entry
         cdef int64_t cell
         cdef uint32_t uses
         cdef double ratio
-        Py_DECREF(entry)
         if entry.marks >> 2 != self.number:
             return 0
         cell = self.table.cell_index(entry, use.code)
@@ -168,16 +150,17 @@ cdef class CompiledWorths:
         ratio = uses / <double>max(1, size_of(entry))
         return self.place(cell, use.code, uses, class_of(ratio), self.floor + ratio)
 
-    cdef int settle(self) except -1:
-        """Count what waits, before anything else happens."""
-        cdef WaitingUse use
+    cdef inline int settle(self) except -1:
+        """Count what waits."""
+        return self.count_waiting() if self.waiting.count else 0
+
+    cdef int count_waiting(self) except -1:
         cdef int i
-        for i in range(WAITING):
-            use = self.waiting[self.turn]
-            self.waiting[self.turn].entry = NULL
-            self.turn = (self.turn + 1) % WAITING
-            if use.entry != NULL:
-                self.count(use)
+        try:
+            for i in range(self.waiting.count):
+                self.count(&self.waiting.uses[i])
+        finally:
+            drop_waiting(&self.waiting)
         return 0
 
     def defer(self, Entry entry not None):
@@ -207,45 +190,34 @@ cdef class CompiledWorths:
 
     cdef int64_t first_of(self, WorthClass* held) noexcept:
         """The cell of the oldest of a class."""
-        cdef CompiledTable table = self.table
-        cdef Block* block
-        cdef uint64_t record
         cdef int64_t cell
-        while True:
-            self.blocks -= held.log.blocks
-            block = log_front(&held.log)
-            self.blocks += held.log.blocks
-            if block == NULL:
-                return -1
-            if block.begin + AHEAD < block.end:
-                table.fetch_cell(<uint32_t>(block.records[block.begin + AHEAD] >> 32))
-            if block.begin + AHEAD_NEAR < block.end:
-                table.fetch_entry(<uint32_t>(block.records[block.begin + AHEAD_NEAR] >> 32))
-            record = block.records[block.begin]
-            cell = table.cell_of_stamp(<uint32_t>(record >> 32), <uint32_t>record)
-            if cell >= 0:
-                return cell
-            log_drop_front(&held.log, block)
+        self.blocks -= held.log.blocks
+        cell = self.table.first_in(&held.log)
+        self.blocks += held.log.blocks
+        return cell
+
+    cdef void judge(self, WorthClass* held, WorthClass** least) noexcept:
+        """Let a class be the least one if its oldest is worth less."""
+        cdef int64_t cell
+        if held.stamp == 0:
+            cell = self.first_of(held)
+            if cell < 0:
+                return
+            held.stamp = self.table.note_at(<size_t>cell).stamp & STAMP_TOP
+            held.worth = (<WorthNote*>self.table.note_at(<size_t>cell)).worth
+        if least[0] == NULL or held.worth < least[0].worth:
+            least[0] = held
 
     def worst(self):
         cdef WorthClass* least = NULL
-        cdef WorthClass* held
         cdef int64_t cell
-        cdef int i
+        cdef int page, i
         self.settle()
-        for i in range(PAGES * CLASSES_PER_PAGE):
-            if self.counts[i // CLASSES_PER_PAGE] == 0:
-                continue
-            held = &self.pages[i // CLASSES_PER_PAGE][i % CLASSES_PER_PAGE]
-            if held.live == 0:
-                continue
-            if held.stamp == 0:
-                cell = self.first_of(held)
-                if cell < 0:
-                    continue
-                held.stamp, held.worth = self.table.note_at(<size_t>cell).stamp & STAMP_TOP, (<WorthNote*>self.table.note_at(<size_t>cell)).worth
-            if least == NULL or held.worth < least.worth:
-                least = held
+        for page in range(PAGES):
+            if self.counts[page]:
+                for i in range(CLASSES_PER_PAGE):
+                    if self.pages[page][i].live:
+                        self.judge(&self.pages[page][i], &least)
         if least == NULL:
             return None
         cell = self.first_of(least)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from nodecore.table.interface import Entry
@@ -32,9 +31,8 @@ class BalancedOrder(Protocol):
             ValueError: as ``Table.assign``.
         """
 
-    @property
-    def touch(self) -> Callable[[Entry], None]:
-        """A use: the entry becomes the newest of what was used again."""
+    def touch(self, entry: Entry) -> None:
+        """A use: the entry becomes the newest of what was used again, or soon (``USES_WAITING_MAX``)."""
 
     def victim(self) -> Entry | None:
         """Who has to go; to be answered by ``evicted`` or ``spared`` at once."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 USES_MAX: Final = 65_535
 """Where uses stop being counted."""
-USES_WAITING_MAX: Final = 8
-"""Uses that an order by worth may count later, at the latest before it is asked or told anything else."""
+USES_WAITING_MAX: Final = 32
+"""Uses that an order by worth, a segmented or a balanced one counts together, or before it is asked or told
+anything else."""
 
 
 class TalliedTable(Protocol):
@@ -216,20 +217,8 @@ class SegmentedOrder(Protocol):
     """The same of the protected segment."""
 
     @property
-    def window(self) -> EntryOrder:
-        """Newcomers."""
-
-    @property
-    def probation(self) -> EntryOrder:
-        """What may have to go."""
-
-    @property
-    def protected(self) -> EntryOrder:
-        """What was touched on probation."""
-
-    @property
     def sketch(self) -> FrequencySketch:
-        """Counts every key that is pushed or touched."""
+        """Counts every key that is pushed or touched (see ``touch``)."""
 
     @property
     def overhead_bytes(self) -> int:
@@ -248,8 +237,22 @@ class SegmentedOrder(Protocol):
 
     def touch(self, entry: Entry) -> None:
         """A use: the entry becomes the newest of its segment, or of the protected one, whose oldest
-        go on probation.
+        go on probation; or soon (``USES_WAITING_MAX``). Keys of other queues are counted all the same.
         """
+
+    def victim(self, often: int, lets_in: Callable[[], bool]) -> Entry | None:
+        """Who has to go; to be removed, or answered by ``spared``, at once.
+
+        The oldest of a full window goes on probation if its key was asked for more often than that
+        of the oldest there, the request that brought it not counted; otherwise it has to go itself.
+
+        Args:
+            often: uses from which on ``lets_in`` is asked about a loser.
+            lets_in: whether the loser wins all the same.
+        """
+
+    def spared(self, entry: Entry) -> None:
+        """The victim stays, as the newest of its segment."""
 
     def take_uses(self) -> int:
         """Touches since the last call."""

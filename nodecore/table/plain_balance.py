@@ -7,6 +7,7 @@ from typing import final
 from nodecore.table.balanced import BalancedTable
 from nodecore.table.interface import Entry
 from nodecore.table.memories import KeyMemory
+from nodecore.table.orders import USES_WAITING_MAX
 
 
 @final
@@ -33,7 +34,7 @@ class PlainBalance:
         self._arriving: bytes | None = None
         self._returns = self._returns_to_frequent = False
         self._forgets_victim = False
-        self.touch = self._frequent.touch
+        self._waiting: list[Entry] = []
 
     @property
     def bytes_per_entry(self) -> int:
@@ -44,7 +45,19 @@ class PlainBalance:
         orders = self._frequent.bytes_per_entry * (len(self._recent) + len(self._frequent))
         return orders + self._left_recent.overhead_bytes + self._left_frequent.overhead_bytes
 
+    def touch(self, entry: Entry) -> None:
+        self._waiting.append(entry)
+        if len(self._waiting) == USES_WAITING_MAX:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Count what waits."""
+        for entry in self._waiting:
+            self._frequent.touch(entry)
+        self._waiting.clear()
+
     def expect(self, key: bytes) -> None:
+        self._settle()
         self._arriving = key
         recent, frequent = self._left_recent, self._left_frequent
         self._forgets_victim = False
@@ -76,6 +89,7 @@ class PlainBalance:
         return max(1, self._table.bytes_used // max(1, len(self._table)))
 
     def push(self, entry: Entry) -> None:
+        self._settle()
         key = entry.key
         if self._arriving != key:
             self.expect(key)
@@ -89,6 +103,7 @@ class PlainBalance:
             self._recent.push(entry)
 
     def victim(self) -> Entry | None:
+        self._settle()
         used = self._used(self._queue_recent)
         returns = self._arriving is not None and self._returns_to_frequent
         wanted = self._forgets_victim or used > self._target or (returns and used == self._target)
@@ -97,6 +112,7 @@ class PlainBalance:
         return self._frequent.oldest()
 
     def evicted(self, entry: Entry) -> None:
+        self._settle()
         if entry.queue != self._queue_recent:
             memory = self._left_frequent
         elif self._forgets_victim:
@@ -109,6 +125,7 @@ class PlainBalance:
             memory.add(entry.key, entry.size, self._limit, len(self._table) // 2 + 16)
 
     def spared(self, entry: Entry) -> None:
+        self._settle()
         if entry.queue == self._queue_recent:
             self._recent.rotate(entry)
         else:

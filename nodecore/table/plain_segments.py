@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 from nodecore.table.interface import Entry
-from nodecore.table.orders import SegmentedTable
+from nodecore.table.orders import USES_WAITING_MAX, SegmentedTable
 from nodecore.table.plain_ghosts import PlainSketch
 from nodecore.table.plain_orders import PlainOrder
 
@@ -27,6 +28,7 @@ class PlainSegments:
         self._size = table.queue_count if in_objects else table.queue_bytes
         self._window, self._probation, self._protected = queues
         self._uses = 0
+        self._waiting: list[Entry] = []
 
     @property
     def bytes_per_entry(self) -> int:
@@ -47,12 +49,27 @@ class PlainSegments:
             self.probation.push(oldest)
 
     def push(self, entry: Entry) -> None:
-        self.sketch.add(entry.key)
+        self._settle()
         self.window.push(entry)
+        self.sketch.add(entry.key)
         self._overflow(self.window, self._window, self.window_max, entry)
 
     def touch(self, entry: Entry) -> None:
         self._uses += 1
+        self._waiting.append(entry)
+        if len(self._waiting) == USES_WAITING_MAX:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Count what waits."""
+        for entry in self._waiting:
+            self._count(entry)
+        if self._waiting:
+            last = self._waiting[-1]
+            self._overflow(self.protected, self._protected, self.protected_max, last)
+            self._waiting.clear()
+
+    def _count(self, entry: Entry) -> None:
         self.sketch.add(entry.key)
         queue = entry.queue
         if queue == self._window:
@@ -62,7 +79,30 @@ class PlainSegments:
         elif queue == self._probation:
             self.probation.discard(entry)
             self.protected.push(entry)
-            self._overflow(self.protected, self._protected, self.protected_max, entry)
+
+    def victim(self, often: int, lets_in: Callable[[], bool]) -> Entry | None:
+        self._settle()
+        settled = self.probation.oldest() or self.protected.oldest()
+        candidate = self.window.oldest()
+        if candidate is None or settled is None:
+            return settled or candidate
+        if self._size(self._window) >= self.window_max:
+            if not self._admits(candidate, settled, often, lets_in):
+                return candidate
+            self.window.discard(candidate)
+            self.probation.push(candidate)
+        return settled
+
+    def _admits(
+        self, candidate: Entry, settled: Entry, often: int, lets_in: Callable[[], bool]
+    ) -> bool:
+        asked = self.sketch.estimate(candidate.key)
+        return asked - 1 > self.sketch.estimate(settled.key) or (asked >= often and lets_in())
+
+    def spared(self, entry: Entry) -> None:
+        self._settle()
+        for order in (self.window, self.probation, self.protected):
+            order.touch(entry)
 
     def take_uses(self) -> int:
         uses, self._uses = self._uses, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from math import frexp
 from typing import Final, final
 
@@ -43,7 +43,7 @@ class PlainWorths:
         """By key: uses, class, worth."""
         self._classes: dict[int, OrderedDict[bytes, Entry]] = {}
         self._floor = self._highest = 0.0
-        self._waiting: deque[Entry] = deque()
+        self._waiting: list[Entry] = []
 
     def __len__(self) -> int:
         return self._table.queue_count(self._number)
@@ -84,13 +84,14 @@ class PlainWorths:
     def use(self, entry: Entry) -> None:
         if entry.queue == self._number:
             self._waiting.append(entry)
-            if len(self._waiting) > USES_WAITING_MAX:
-                self._count(self._waiting.popleft())
+            if len(self._waiting) == USES_WAITING_MAX:
+                self._settle()
 
     def _settle(self) -> None:
-        """Count what waits, before anything else happens."""
-        while self._waiting:
-            self._count(self._waiting.popleft())
+        """Count what waits."""
+        for entry in self._waiting:
+            self._count(entry)
+        self._waiting.clear()
 
     def _count(self, entry: Entry) -> None:
         if entry.queue != self._number:

@@ -27,6 +27,8 @@ _QUEUE_PROTECTED: Final = 3
 _PROTECTED_SHARE: Final = 0.8
 _FLOOD_FREQUENCY: Final = 6
 _FLOOD_ODDS: Final = 1 / 128
+_INSERTED_TOGETHER: Final = 16
+"""Insertions after which the climber hears of them."""
 _TYPICAL_ENTRY_BYTES: Final = 512
 _SKETCH_KEYS_MAX: Final = 1 << 22
 
@@ -44,6 +46,7 @@ class TinyLfu(Policy):
         keys = limit if capacity.in_objects else limit // _TYPICAL_ENTRY_BYTES
         self._keys = min(keys, _SKETCH_KEYS_MAX)
         self._climber = WindowClimber()
+        self._inserted = 0
 
     def use_queues(self, base: int) -> None:
         super().use_queues(base)
@@ -72,34 +75,22 @@ class TinyLfu(Policy):
 
     def on_insert(self, entry: Entry) -> None:
         self._segments.push(entry)
-        if self._climber.observe(self._segments.take_uses(), 1, len(self.table)):
-            self._resize_window(self._climber.share)
+        self._inserted += 1
+        if self._inserted == _INSERTED_TOGETHER:
+            self._inserted = 0
+            uses = self._segments.take_uses()
+            if self._climber.observe(uses, _INSERTED_TOGETHER, len(self.table)):
+                self._resize_window(self._climber.share)
 
     @property
     def on_hit(self) -> Callable[[Entry], None]:
         return self._segments.touch
 
-    def victim(self) -> Entry | None:
-        segments = self._segments
-        settled = segments.probation.oldest() or segments.protected.oldest()
-        candidate = segments.window.oldest()
-        if candidate is None or settled is None:
-            return settled or candidate
-        if self.capacity.used(self.table, self.queue_small) < segments.window_max:
-            return settled
-        if not self._admits(candidate, settled):
-            return candidate
-        segments.probation.push(candidate)
-        return settled
+    def _lets_in(self) -> bool:
+        return self._rng.random() < _FLOOD_ODDS
 
-    def _admits(self, candidate: Entry, settled: Entry) -> bool:
-        sketch = self._segments.sketch
-        asked = sketch.estimate(candidate.key)
-        if asked - 1 > sketch.estimate(settled.key):
-            return True
-        return asked >= _FLOOD_FREQUENCY and self._rng.random() < _FLOOD_ODDS
+    def victim(self) -> Entry | None:
+        return self._segments.victim(_FLOOD_FREQUENCY, self._lets_in)
 
     def on_spared(self, entry: Entry) -> None:
-        segments = self._segments
-        for order in (segments.window, segments.probation, segments.protected):
-            order.touch(entry)
+        self._segments.spared(entry)

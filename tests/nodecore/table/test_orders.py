@@ -129,9 +129,7 @@ class Ordered:
             self.uses.worst(),
             self.worth.worst(),
             self.expiry.worst(),
-            self.segments.window.oldest(),
-            self.segments.probation.oldest(),
-            self.segments.protected.oldest(),
+            self.segments.victim(number % 4, lambda: number % 3 == 0),
         ]
         found: list[object] = [name(entry) for entry in entries]
         found += [self.segments.take_uses(), self.segments.sketch.estimate(key_of(number))]
@@ -141,6 +139,8 @@ class Ordered:
                 self.worth.evicted(entry)
                 self.expiry.leave(entry)
                 self.table.remove(entry.key)
+        elif number % 4 == 1 and entries[-1] is not None:
+            self.segments.spared(entries[-1])
         return found
 
     def state(self) -> object:
@@ -264,6 +264,7 @@ def test_entries_of_other_tables_and_detached_ones_are_refused() -> None:
         table.use_order(USES, 0).push,
         table.worth_order(WORTH).push,
         table.expiry_order(EXPIRY).push,
+        table.segmented_order((WINDOW, PROBATION, PROTECTED), 50, False).push,
     ):
         with pytest.raises(ValueError, match="live entry"):
             push(detached)
@@ -295,6 +296,25 @@ def test_ghosts_remember_alike() -> None:
         else:
             assert compiled.take(key) == plain.take(key)
     assert compiled.overhead_bytes == plain.overhead_bytes > 8 * 1024
+
+
+def test_large_memories_remember_alike() -> None:
+    """Of those that lie in large pages (see ``_arrays.pxi``)."""
+    residents = 600_000
+    memories = [
+        (table.ghosts(lambda: residents), table.sketch(residents))
+        for table in map(make_table, ("reference", "compiled"))
+    ]
+    rng = Random(7)
+    for _ in range(1000):
+        key = key_of(rng.randrange(300))
+        answers = []
+        for ghosts, sketch in memories:
+            answers.append((ghosts.take(key), sketch.estimate(key)))
+            ghosts.add(key)
+            sketch.add(key)
+        assert answers[0] == answers[1]
+    assert all(memory.overhead_bytes > 1 << 22 for pair in memories for memory in pair)
 
 
 def test_key_memories_remember_alike() -> None:
