@@ -52,12 +52,21 @@ cdef class CompiledSegments:
         cdef CompiledTable table = self.table
         cdef uint32_t key_code = print_of_key(entry.key)
         cdef size_t cell
+        self.sketch.fetch(key_code)
         table.move(entry, self.window.number)
         cell = <size_t>self.window.cell_of(entry, table.code_of(entry))
         table.note_at(cell).number = key_code
         self.window.append_at(cell)
         self.sketch.count(key_code)
         self.overflow(self.window, self.window_max, entry)
+        self.fetch_counts(self.window)
+        self.fetch_counts(self.probation)
+
+    cdef void fetch_counts(self, CompiledOrder order) noexcept:
+        """Of the entry that the next contest will most likely look at."""
+        cdef int64_t cell = order.first()
+        if cell >= 0:
+            self.sketch.fetch(self.table.note_at(<size_t>cell).number)
 
     cdef inline uint32_t print_of(self, Entry entry, uint32_t code) noexcept:
         """The print of an entry's key: of entries in these queues the notes keep it."""
