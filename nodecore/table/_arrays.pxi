@@ -9,7 +9,7 @@ cdef extern from *:
     #include <sys/mman.h>
     #endif
     #if defined(MADV_HUGEPAGE)
-    #define RD_MAPPED_BYTES_MIN ((size_t)4 << 20)  /* two large pages */
+    #define RD_MAPPED_BYTES_MIN ((size_t)2 << 20)  /* a large page */
     #else
     #define RD_MAPPED_BYTES_MIN SIZE_MAX
     #endif
