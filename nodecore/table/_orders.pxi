@@ -345,7 +345,10 @@ cdef class CompiledOrder:
             self.coming_count -= 1
             entry = self.comes(COMING_ENTRY)
             if entry != NULL:
-                fetch_entry(entry)
+                # A move does not count a reference.
+                rd_prefetch(<char*>entry + 56)
+                if not self.moves_on:
+                    rd_prefetch(entry)
             entry = self.comes(COMING_PAYLOAD)
             if entry != NULL:
                 if self.moves_on:
