@@ -2,7 +2,7 @@
 # looks at arrives in the processor's caches meanwhile, and work for many at once is cheaper.
 
 cdef enum:
-    WAITING = 32
+    WAITING = 12
 assert WAITING == USES_WAITING_MAX
 
 

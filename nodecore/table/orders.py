@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 USES_MAX: Final = 65_535
 """Where uses stop being counted."""
-USES_WAITING_MAX: Final = 32
+USES_WAITING_MAX: Final = 12
 """Uses that an order by worth, a segmented or a balanced one counts together, or before it is asked or told
 anything else."""
 
