@@ -2,8 +2,8 @@
 
 One node each. Hits on disk are reads of keys that memory has given up; the node's own counter says how
 many of the reads were. The cost of writing back is the throughput of a flood of new keys into a full
-memory with the tier on, by that with the tier off: the median over pairs of turns on two nodes. A
-restart follows a kill -9 with every key on disk; it is read from meanwhile.
+memory with the tier on, by that with the tier off: the median over pairs of turns. A restart
+follows a kill -9 with every key on disk; it is read from meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _FLOODED_KEYS = 120_000
 """More than a memory of 32 MiB holds."""
 _FLOODS = {1: 30_000, 16: 90_000}
 """Requests of one turn by depth: some ticks, of which each has its budget for writing back."""
-_PAIRS_MIN = 5
+_PAIRS_MIN = 6
+_OFF = {"RINGDECK_DISK_BYTES_MAX": "0"}
 _PROMISED = ("keyspace", "set", "*", "--durability", "process")
 """Every write has its record at once, so that what memory gives up is on disk."""
 
@@ -119,22 +120,27 @@ def _hits(count: int) -> dict[str, float]:
 def _write_back(rounds: int, scale: float) -> dict[str, float]:
     """Share of the throughput that is lost to the tier, and processor time that is added, by depth."""
     costs: dict[str, float] = {}
-    with (
-        ringdeck_nodes(
-            1, maxmemory_bytes=32 * MIB, name="off", settings={"RINGDECK_DISK_BYTES_MAX": "0"}
-        ) as off,
-        ringdeck_nodes(1, maxmemory_bytes=32 * MIB, name="on") as on,
-    ):
-        for nodes in (off, on):
+    with contextlib.ExitStack() as running:
+        # Of equal nodes one is faster than another, and those that were started first are more often:
+        # two with the tier begin and end between two without.
+        off, on, other_on, other_off = (
+            running.enter_context(
+                ringdeck_nodes(1, maxmemory_bytes=32 * MIB, name=name, settings=settings)
+            )
+            for name, settings in (("off", _OFF), ("on", {}), ("on-too", {}), ("off-too", _OFF))
+        )
+        pairs = ((off, on), (other_off, other_on))
+        for nodes in (off, on, other_on, other_off):
             fill(nodes[0].resp, _FLOODED_KEYS)
         for pipeline, requests in _FLOODS.items():
             lost: list[float] = []
             added: list[float] = []
-            for pair in range(max(_PAIRS_MIN, int(3 * rounds * scale))):
-                # Who begins takes turns, so that a trend of the machine favours neither.
-                first, second = (off, on) if pair % 2 == 0 else (on, off)
-                figures = [_flood(nodes, pipeline, requests) for nodes in (first, second)]
-                without, with_tier = figures if pair % 2 == 0 else figures[::-1]
+            for turn in range(max(_PAIRS_MIN, int(3 * rounds * scale))):
+                pair = pairs[turn % 2]
+                # Who begins takes turns too, so that a trend of the machine favours neither.
+                order = pair if turn % 4 < 2 else pair[::-1]
+                figures = [_flood(nodes, pipeline, requests) for nodes in order]
+                without, with_tier = figures if order is pair else figures[::-1]
                 lost.append(1.0 - with_tier.operations_per_s / without.operations_per_s)
                 added.append(with_tier.cpu_s_per_million / without.cpu_s_per_million - 1.0)
             costs[f"write-back P={pipeline}"] = statistics.median(lost)
