@@ -12,13 +12,11 @@ from typing import Final, final
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.storage.tiered import TieredStore
-from nodecore.storage.write_budget import scaled
+from nodecore.storage.write_budget import LEAST_PART, scaled
 
 READ_PER_STEP_MAX: Final = 40
 """Records looked at in one step: some ten microseconds each, and as many again when written."""
 SLOTS_PER_STEP_MAX: Final = 512
-_PART: Final = 4
-"""A node that never waits looks at so much less."""
 
 
 @final
@@ -41,8 +39,8 @@ class Ranking:
         table, tier = self._store.table, self._store.tier
         if not tier.filter.used or tier.indexed_to is not None:
             return
-        looks = scaled(READ_PER_STEP_MAX // _PART, READ_PER_STEP_MAX, idle_share)
-        slots = scaled(SLOTS_PER_STEP_MAX // _PART, SLOTS_PER_STEP_MAX, idle_share)
+        looks = scaled(READ_PER_STEP_MAX // LEAST_PART, READ_PER_STEP_MAX, idle_share)
+        slots = scaled(SLOTS_PER_STEP_MAX // LEAST_PART, SLOTS_PER_STEP_MAX, idle_share)
         for _ in range(slots):
             if not self._keys:
                 self._slot = (self._slot + 1) % SLOTS_COUNT

@@ -29,7 +29,8 @@ class TieredRoom(TieredChanges):
         tier = self.tier
         if not tier.active:
             return super()._evict_one()
-        goes_down = tier.takes or self.durability_of is not None
+        takes = tier.takes
+        goes_down = takes or self.durability_of is not None
         choice = choose(self.policy, _any_slot if goes_down else self.owner_decides)
         if choice is None:
             return super()._evict_one()
@@ -39,23 +40,24 @@ class TieredRoom(TieredChanges):
             self._demote(entry)
         elif there is None:
             self._evict_alone(entry)
-        elif tier.accepts(entry.size):
+        elif takes and tier.accepts(entry.size):
             rank = min(RANK_MAX, entry.counter + tier.uses.estimate(entry.key))
             tier.write_back(entry.slot, entry.key, encode_entry(entry, rank))
             self._demote(entry)
         else:
-            self._evict(entry)
+            tier.counters["overflowed"] += not tier.budget.left
+            if choice.forced or (goes_down and not self.owner_decides(entry.slot)):
+                self._evict_alone(entry)
+            else:
+                self._evict(entry)
         return True
 
     def _evict(self, entry: Entry) -> None:
         """Remove an entry that has no record, for want of room on both tiers."""
-        if self.owner_decides(entry.slot):
-            self.evictions["size"] += 1
-            if len(self._evicted) < EVICTED_REPORTED_MAX:
-                self._evicted.append((entry.key, Version(entry.hlc, entry.node)))
-            self._remove_alone(entry, Cause.EVICTED)
-        else:
-            self._evict_alone(entry)
+        self.evictions["size"] += 1
+        if len(self._evicted) < EVICTED_REPORTED_MAX:
+            self._evicted.append((entry.key, Version(entry.hlc, entry.node)))
+        self._remove_alone(entry, Cause.EVICTED)
 
     def _evict_alone(self, entry: Entry) -> None:
         """As ``_evict`` without telling the other owners, who keep what they hold."""

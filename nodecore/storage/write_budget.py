@@ -1,10 +1,10 @@
 """How much may be written back to disk in one tick: more where the node has time left than where it has none.
 
-A record costs the loop some twenty microseconds until it is on disk, as much as a request or more, and
-an idle node has that time. On a saturated one every record takes the place of requests; there the
-least budget costs them a few percent. In between it follows the share of the last tick that the loop
-spent waiting. Writing back makes the loop busier and so limits itself. It reads no clock: whoever
-ticks says what was measured.
+A record costs the loop some thirty microseconds until it is on disk, and as much again when its key is
+written once more: several requests. An idle node has that time. On a saturated one every record takes
+the place of requests; there the least budget costs them a few percent. In between it follows the share
+of the last tick that the loop spent waiting. Writing back makes the loop busier and so limits itself.
+It reads no clock: whoever ticks says what was measured.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Final, final
 
 RECORDS_PER_TICK_MAX: Final = 600
 """Of a node that is idle."""
-RECORDS_PER_TICK_MIN: Final = 150
-"""Of a node that never waits."""
 BYTES_PER_TICK_MAX: Final = 4 * 1024 * 1024
-"""Of a node that is idle; scaled alike."""
+LEAST_PART: Final = 6
+"""A node that never waits has so much less of both."""
+RECORDS_PER_TICK_MIN: Final = RECORDS_PER_TICK_MAX // LEAST_PART
+BYTES_PER_TICK_MIN: Final = BYTES_PER_TICK_MAX // LEAST_PART
 HOT_WRITES_PER_TICK_MAX: Final = 64
 """Records of hot keys that follow their changes at once, in one tick; others follow at its end."""
 IDLE_SHARE_FULL: Final = 0.5
@@ -44,7 +45,7 @@ class WriteBudget:
     def renew(self, idle_share: float) -> None:
         """A tick begins; see ``scaled``."""
         self._records = scaled(RECORDS_PER_TICK_MIN, RECORDS_PER_TICK_MAX, idle_share)
-        self._bytes = scaled(BYTES_PER_TICK_MAX // 4, BYTES_PER_TICK_MAX, idle_share)
+        self._bytes = scaled(BYTES_PER_TICK_MIN, BYTES_PER_TICK_MAX, idle_share)
         self._hot = HOT_WRITES_PER_TICK_MAX
         self.left = True
         """Whether anything may still be written back in this tick."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nodecore.storage.write_budget import (
     BYTES_PER_TICK_MAX,
+    BYTES_PER_TICK_MIN,
     HOT_WRITES_PER_TICK_MAX,
     IDLE_SHARE_FULL,
     RECORDS_PER_TICK_MAX,
@@ -51,7 +52,7 @@ def test_it_lies_between_the_bounds(idle_share: float, expected: int) -> None:
 
 @given(SHARES)
 def test_large_records_are_bounded_by_their_bytes(idle_share: float) -> None:
-    bytes_max = scaled(BYTES_PER_TICK_MAX // 4, BYTES_PER_TICK_MAX, idle_share)
+    bytes_max = scaled(BYTES_PER_TICK_MIN, BYTES_PER_TICK_MAX, idle_share)
     entry_bytes = 100_000
     assert 0 <= records(idle_share, entry_bytes) * entry_bytes - bytes_max < entry_bytes
 
