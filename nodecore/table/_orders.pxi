@@ -363,7 +363,7 @@ cdef class CompiledOrder:
 
 cdef enum:
     COUNT_MAX = 65535
-assert COUNT_MAX == USES_MAX
+agree("USES_MAX", COUNT_MAX, USES_MAX)
 
 
 cdef struct Group:

@@ -36,8 +36,16 @@ cdef enum:
     WRITE = 8
     CELLS_MIN = 64
     OUT_BYTES_KEPT = 4194304
-assert SLOTS == SLOTS_COUNT
-assert BANDS == BANDS_COUNT
+
+
+def agree(str name, compiled, figure):
+    """Not an assertion: whoever has not built anew since the figure changed goes on without the table."""
+    if compiled != figure:
+        raise ImportError(f"it is older than the program: {name} was {compiled}, and is {figure}")
+
+
+agree("SLOTS_COUNT", SLOTS, SLOTS_COUNT)
+agree("BANDS_COUNT", BANDS, BANDS_COUNT)
 
 cdef Py_ssize_t OVERHEAD = ENTRY_OVERHEAD_BYTES
 cdef Py_ssize_t KEY_MAX = KEY_BYTES_MAX

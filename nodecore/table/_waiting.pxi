@@ -3,7 +3,7 @@
 
 cdef enum:
     WAITING = 12
-assert WAITING == USES_WAITING_MAX
+agree("USES_WAITING_MAX", WAITING, USES_WAITING_MAX)
 
 
 cdef struct WaitingUse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 
@@ -51,3 +52,18 @@ def test_a_table_that_is_older_than_the_program_does_not_serve(
     assert "older than the program" in compiled_problem()
     with pytest.raises(TableNotBuiltError, match=r"older than the program: it lacks .*serve"):
         make_table("compiled")
+
+
+@pytest.mark.skipif(bool(compiled_problem()), reason="the compiled table was not built")
+def test_a_table_that_was_built_with_other_figures_does_not_serve() -> None:
+    script = (
+        "import nodecore.table.orders as orders\n"
+        "orders.USES_WAITING_MAX += 1\n"
+        "from nodecore.table import compiled_problem, make_table\n"
+        "assert not make_table('auto').compiled\n"
+        "print(compiled_problem())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "older than the program: USES_WAITING_MAX was" in done.stdout
