@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from itertools import compress
 from typing import Final
 
+from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, Epoch, NodeId, Now
 from nodecore.replication.change_ports import COOLDOWN_S, PROGRESS_TIMEOUT_S, ChangePorts
 from nodecore.replication.slot_needs import Need
@@ -80,6 +81,7 @@ class Filling:
         self._sources: tuple[NodeId, ...] = ()
         """Everybody whom any slot may be asked of."""
         self._heard = 0
+        self._told_short = False
         self._planned: object = None
         """What the last plan was made of: nothing new, no new plan."""
         self.paused = False
@@ -118,6 +120,7 @@ class Filling:
         if not keep:
             self.total = len(tasks)
             self.entries = self.bytes = 0
+            self._told_short = False
         self._tasks = tasks
         sources = dict.fromkeys(source for need in first for source in need.sources)
         self._sources, self._planned = tuple(sources), None
@@ -188,8 +191,15 @@ class Filling:
         return True
 
     def _finish(self, slot: int) -> None:
-        del self._tasks[slot]
+        task = self._tasks.pop(slot)
         self.complete[slot] = 1
+        if task.good < task.need.streams and not self._told_short:
+            self._told_short = True
+            away = [name for name in task.need.sources if name not in task.asked]
+            text = "slots are taken for complete although too few owners could stream them"
+            if away:
+                text += f": what only {', '.join(away)} may hold is found when they return"
+            self._ports.emit(Emit("slots.filled-short", text, Severity.WARNING))
 
     def _after_settling(self, now: Now) -> None:
         self._ports.on_filled(now)

@@ -48,6 +48,9 @@ class Rules:
     settled_s: float = math.inf
     """From here on all faults are over and all owners agree."""
     flushes: Sequence[Span] = ()
+    lapses: Sequence[float] = ()
+    """When owners that had lost their memory were filled without one that had failed: what only that one
+    holds is found again when it is back, and until then by no quorum."""
 
 
 def check_sessions(history: History, rules: Rules) -> list[str]:
@@ -101,9 +104,19 @@ def _judge(
     own = [write for write in writes if _is_own(write, read)]
     problem = _overruled(sources, own, read, rules)
     if not problem and (read.strict or read.begin_s >= rules.settled_s):
-        binding = [write for write in writes if write.strict and write.result is Result.OK]
+        binding = [
+            write
+            for write in writes
+            if write.strict and write.result is Result.OK and not _lapsed(write, read, rules)
+        ]
         problem = _overruled(sources, binding, read, rules)
     return f"{where}: {problem}" if problem else ""
+
+
+def _lapsed(write: Operation, read: Operation, rules: Rules) -> bool:
+    """Whether what the write left may be where nobody can ask."""
+    settled = read.begin_s >= rules.settled_s
+    return not settled and any(write.begin_s < at_s <= read.end_s for at_s in rules.lapses)
 
 
 def _is_own(write: Operation, read: Operation) -> bool:

@@ -146,3 +146,13 @@ def _joint_spans(process: SimProcess) -> list[tuple[float, float]]:
 def _add(states: dict[str, int], state: str, count: int) -> None:
     if count:
         states[state] = states.get(state, 0) + count
+
+
+def lapses_of(processes: Iterable[SimProcess]) -> list[float]:
+    """When slots were taken for complete with too few copies, see ``sessions.Rules.lapses``."""
+    return [
+        at_s
+        for process in processes
+        for at_s, event in process.events
+        if event.kind == "slots.filled-short"
+    ]

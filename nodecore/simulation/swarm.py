@@ -29,7 +29,7 @@ from nodecore.simulation.nemesis import Nemesis
 from nodecore.simulation.process import SimProcess
 from nodecore.simulation.sessions import check_sessions
 from nodecore.simulation.sites import Sites
-from nodecore.simulation.states import count_events, count_node, count_operations
+from nodecore.simulation.states import count_events, count_node, count_operations, lapses_of
 from nodecore.simulation.story import tell
 from nodecore.simulation.strong_history import judge_strong
 from nodecore.simulation.strong_load import StrongLoad, StrongOptions
@@ -277,7 +277,8 @@ class SwarmRun:
         if not self.options.strong_alone:
             for process in cluster.running_members:
                 workload.read_all(str(process.node_id))
-        rules = self.options.rules(settled_s, self.nemesis.flushes)
+        lapses = lapses_of(cluster.processes.values())
+        rules = self.options.rules(settled_s, self.nemesis.flushes, lapses)
         found += check_sessions(self.history, rules)
         found += check_sessions(self.core_history, rules)
         found += self._judge_strong()

@@ -106,8 +106,8 @@ class SwarmOptions:
         """The level at which an acknowledged write has at least W copies."""
         return b"ALL" if self.write_quorum > self.replicas // 2 + 1 else b"QUORUM"
 
-    def rules(self, settled_s: float, flushes: Sequence[Span]) -> Rules:
-        """What a run of this seed promises, whose owners agree from ``settled_s`` on."""
+    def rules(self, settled_s: float, flushes: Sequence[Span], lapses: Sequence[float]) -> Rules:
+        """What a run of this seed promises, whose owners agree from ``settled_s`` on, see ``Rules``."""
         inversion_s = 0.1
         if self.skew_ms > 50.0 or "jump" in self.rates:
             # Clocks jump by what a peer accepts at most, beyond their skew.
@@ -118,6 +118,7 @@ class SwarmOptions:
             ordered=self.clocks_sound,
             settled_s=settled_s,
             flushes=flushes,
+            lapses=lapses,
         )
 
     @property

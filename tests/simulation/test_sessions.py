@@ -131,6 +131,18 @@ def test_a_flush_takes_what_was_and_keeps_it_away() -> None:
     assert "was flushed" in check_sessions(history, settled)[0]
 
 
+def test_what_a_failed_owner_alone_may_hold_binds_only_once_it_is_back() -> None:
+    history = History()
+    write(history, 1, 1.0)
+    write(history, 2, 2.0)
+    read(history, 1, 4.0)
+    assert len(check_sessions(history, RULES)) == 1
+    lapsed = Rules(inversion_s=0.0, lapses=[3.0])
+    assert check_sessions(history, lapsed) == []
+    assert len(check_sessions(history, Rules(inversion_s=0.0, lapses=[1.5]))) == 1
+    assert len(check_sessions(history, Rules(inversion_s=0.0, lapses=[3.0], settled_s=3.5))) == 1
+
+
 def test_a_write_after_a_flush_binds_again() -> None:
     history = History()
     write(history, 1, 3.0)

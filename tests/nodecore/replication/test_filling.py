@@ -106,8 +106,11 @@ def test_when_all_others_have_failed_what_came_is_all_there_is() -> None:
     asked = bench.asked()
     bench.streamed(A, asked[A][0], [5])
     bench.outbox.failed = [B, C]
+    assert bench.outbox.events == []
     bench.filling.tick(moment(1.0))
     assert bench.filling.complete[5] == 1
+    (told,) = bench.outbox.events
+    assert (told.kind, "what only b, c may hold" in told.text) == ("slots.filled-short", True)
 
 
 def test_a_suspect_is_waited_for_until_it_is_failed_or_back() -> None:
