@@ -104,7 +104,8 @@ def _with_keyspaces(topology: Topology, keyspaces: Sequence[Keyspace], reason: s
     if topology.ring.placement == "even":
         following = replace(following, assignment=even_assignment(following, topology.members))
     # With another number of copies slots have other owners.
-    return successor(following, reason, owners_epoch=topology.epoch + 1)
+    epoch, past = topology.epoch + 1, topology.owners_epoch
+    return successor(following, reason, owners_epoch=epoch, owners_past=past)
 
 
 def _ordered(keyspaces: Sequence[Keyspace]) -> tuple[Keyspace, ...]:

@@ -96,7 +96,10 @@ def bootstrap(
     born = with_voters([replace(m, born=1, voter=False, learner=False) for m in members])
     topology = Topology(cluster_id, Epoch(1), born, ring, tuple(keyspaces), reason="first document")
     topology = replace(
-        topology, change_policy=change_policy or ChangePolicy(), owners_epoch=int(topology.epoch)
+        topology,
+        change_policy=change_policy or ChangePolicy(),
+        owners_epoch=int(topology.epoch),
+        owners_past=int(topology.epoch),
     )
     if ring.placement == "even" and born:
         copies = max((keyspace.n for keyspace in keyspaces), default=1)
@@ -249,6 +252,7 @@ def propose_stable(topology: Topology) -> Topology:
             assignment=change.assignment_next,
             change=None,
             owners_epoch=topology.epoch + 1,
+            owners_past=topology.owners_epoch,
             reason=finished_text(change),
         )
     )

@@ -117,6 +117,7 @@ def propose_recovery(topology: Topology, survivors: Collection[NodeId]) -> Topol
         proposer=NOBODY,
         proposed_ms=0,
         owners_epoch=topology.epoch + RECOVERY_EPOCHS,
+        owners_past=topology.owners_epoch,
         reason=f"recovered on {', '.join(m.node_id for m in members)}"[:1000],
     )
     if topology.ring.placement == "even":

@@ -183,6 +183,8 @@ class Topology:
     owners_epoch: int = 0
     """Epoch of the document that last changed who owns what, be it this one; 0: unknown. Changes that
     were begun and taken back are none."""
+    owners_past: int = 0
+    """``owners_epoch`` before that one; 0: unknown."""
 
     @property
     def joint(self) -> bool:

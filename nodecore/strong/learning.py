@@ -143,12 +143,13 @@ class Learning:
         if before is not None and 0 < topology.owners_epoch <= before.epoch:
             gap = min(gap, 1)  # However many were missed meanwhile, no slot has had other owners.
         reborn = before is not None and topology.generation > before.generation
+        once = before is not None and not reborn and 0 < topology.owners_past <= before.epoch
         copies = copies_of(before, topology)
         self._duties = list(duties(self._ports.node, copies, before_map, slot_map))
         if before is None and trusted:
             for slots, duty in self._duties:
                 mark(self.states, slots, COMPLETE if duty.owns else LACKING)
-        self._take_up(gap, now, trusted=trusted, same_change=same_change, reborn=reborn)
+        self._take_up(gap, now, trusted=trusted, same_change=same_change, once=once, reborn=reborn)
         self._joining = bytearray(SLOTS_COUNT)
         for slots, duty in self._duties:
             mark(self._joining, slots, int(duty.joins))
@@ -203,9 +204,11 @@ class Learning:
         return found
 
     def _take_up(
-        self, gap: int, now: Now, *, trusted: bool, same_change: bool, reborn: bool
+        self, gap: int, now: Now, *, trusted: bool, same_change: bool, once: bool, reborn: bool
     ) -> None:
-        """What a document means for every slot; ``reborn``: what survivors hold is all there is."""
+        """What a document means for every slot; ``once``: one change of owners came between, at most;
+        ``reborn``: what survivors hold is all there is.
+        """
         states, drops = self.states, bytearray(SLOTS_COUNT)
         for slots, duty in self._duties:
             dropped = duty.is_stranger
@@ -213,7 +216,7 @@ class Learning:
                 mark(states, slots, LACKING)
             elif trusted:
                 continue
-            elif duty.survives(same_change) and gap <= GAP_MAX:
+            elif duty.survives(same_change) and (gap <= GAP_MAX or (once and duty.owned)):
                 if duty.is_first:
                     mark(states, slots, COMPLETE)
                 elif gap > 0 and not duty.joins:
@@ -238,8 +241,7 @@ class Learning:
 
     def lose(self, slots: list[int], now: Now) -> None:
         """What was kept of these slots turned out to be damaged."""
-        for slot in slots:
-            self.states[slot] = LACKING
+        mark(self.states, slots, LACKING)
         self._make_tasks(False, now)
 
     def _announce(self) -> None:

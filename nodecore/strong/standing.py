@@ -41,6 +41,8 @@ class Duty(NamedTuple):
     """It is to be an owner, and is none yet."""
     kept: bool
     """It owned before, or was to own, whatever it owns now."""
+    owned: bool
+    """It owned before, whatever was to be: one change of owners cannot have taken that and given it back."""
     staged: bool
     """It was to own, or owned, whatever it is to own now."""
     is_first: bool
@@ -115,7 +117,7 @@ def _judge(
     next_now: Owners,
 ) -> Duty:
     owns = joins = shrinks = False
-    kept = staged = True
+    kept = owned = staged = True
     needs: dict[tuple[Owners, int], None] = {}
     for pair in copies:
         owners, following = owners_now[: pair.now], next_now[: pair.then]
@@ -127,6 +129,7 @@ def _judge(
         if mine:
             owns = True
             kept = kept and (was or was_to_be)
+            owned = owned and was
             shrinks = shrinks or (joint and to_be_mine and len(following) < len(owners))
         else:
             joins = True
@@ -138,6 +141,7 @@ def _judge(
         owns,
         joins and not owns,
         kept,
+        owned,
         staged,
         is_first=all(pair.before is None for pair in copies),
         was_stranger=node not in owners_before and node not in next_before,

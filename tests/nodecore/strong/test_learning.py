@@ -7,7 +7,13 @@ from dataclasses import replace
 from nodecore.config import Addresses
 from nodecore.effects import Emit
 from nodecore.ids import Epoch, NodeId, Now
-from nodecore.placement.proposals import bootstrap, propose_cancel, propose_join, propose_remove
+from nodecore.placement.proposals import (
+    bootstrap,
+    propose_cancel,
+    propose_join,
+    propose_remove,
+    propose_stable,
+)
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Keyspace, Member, Topology
 from nodecore.strong.learning import FETCH, LEARNED, Learning, LearningPorts
@@ -169,8 +175,35 @@ def test_an_owner_that_was_away_too_long_learns_again() -> None:
     near = replace(FIRST, epoch=Epoch(FIRST.epoch + 2), owners_epoch=FIRST.epoch + 1)
     learner.adopt(near)
     assert learner.learning.votes(5)
-    learner.adopt(replace(near, epoch=Epoch(near.epoch + 3), owners_epoch=near.epoch + 1))
+    learner.adopt(
+        replace(
+            near,
+            epoch=Epoch(near.epoch + 3),
+            owners_epoch=near.epoch + 2,
+            owners_past=near.epoch + 1,
+        )
+    )
     assert not learner.learning.votes(5)
+
+
+def test_who_has_missed_one_change_of_owners_votes_on_whatever_was_begun_besides() -> None:
+    """One change can't have taken a slot from its owner and given it back; two can."""
+    learner = Learner()
+    learner.adopt(FIRST, trusted=True)
+    learner.learning.found(learner.now)
+    done = propose_stable(propose_join(FIRST, member(4), N2))
+    document = propose_cancel(propose_join(done, member(5), N2), "test")
+    assert document.epoch - FIRST.epoch == 4
+    owned = SlotMap.compile(document).owners
+    learner.adopt(document)
+    assert all(learner.learning.votes(slot) for slot in range(16_384) if N1 in owned[slot])
+    assert learner.learning.lacking == 0
+    twice = propose_stable(propose_remove(document, N4, N2))
+    other = Learner()
+    other.adopt(FIRST, trusted=True)
+    other.learning.found(other.now)
+    other.adopt(twice)
+    assert other.learning.lacking == 16_384, "n4 may have had every slot of n1 meanwhile"
 
 
 def test_documents_that_changed_no_owner_cost_no_vote_however_many_were_missed() -> None:
