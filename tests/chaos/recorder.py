@@ -51,6 +51,7 @@ class Session:
         self._socket.settimeout(REPLY_S_MAX)
         self._reader = ReplyReader()
         if level and isinstance(self.ask([b"RINGDECK", b"LEVEL", level]), LostConnection):
+            self.close()
             raise ConnectionError(f"{address} accepts connections and does not answer")
 
     def ask(self, command: Sequence[bytes]) -> RespValue | LostConnection:
