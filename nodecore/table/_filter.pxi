@@ -7,7 +7,6 @@ cdef enum:
     AMONG_AT_ONCE = 16
 
 
-
 cdef void fill_crc32() noexcept:
     cdef uint32_t byte, bit, crc
     for byte in range(256):

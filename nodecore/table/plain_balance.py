@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 from nodecore.table.balanced import BalancedTable
 from nodecore.table.interface import Entry
 from nodecore.table.memories import KeyMemory
-from nodecore.table.orders import USES_WAITING_MAX
+from nodecore.table.plain_waiting import PlainWaiting
 
 
 @final
@@ -34,7 +35,7 @@ class PlainBalance:
         self._arriving: bytes | None = None
         self._returns = self._returns_to_frequent = False
         self._forgets_victim = False
-        self._waiting: list[Entry] = []
+        self._waiting = PlainWaiting(self._count)
 
     @property
     def bytes_per_entry(self) -> int:
@@ -46,18 +47,14 @@ class PlainBalance:
         return orders + self._left_recent.overhead_bytes + self._left_frequent.overhead_bytes
 
     def touch(self, entry: Entry) -> None:
-        self._waiting.append(entry)
-        if len(self._waiting) == USES_WAITING_MAX:
-            self._settle()
+        self._waiting.add(entry)
 
-    def _settle(self) -> None:
-        """Count what waits."""
-        for entry in self._waiting:
+    def _count(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
             self._frequent.touch(entry)
-        self._waiting.clear()
 
     def expect(self, key: bytes) -> None:
-        self._settle()
+        self._waiting.settle()
         self._arriving = key
         recent, frequent = self._left_recent, self._left_frequent
         self._forgets_victim = False
@@ -89,7 +86,7 @@ class PlainBalance:
         return max(1, self._table.bytes_used // max(1, len(self._table)))
 
     def push(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         key = entry.key
         if self._arriving != key:
             self.expect(key)
@@ -103,7 +100,7 @@ class PlainBalance:
             self._recent.push(entry)
 
     def victim(self) -> Entry | None:
-        self._settle()
+        self._waiting.settle()
         used = self._used(self._queue_recent)
         returns = self._arriving is not None and self._returns_to_frequent
         wanted = self._forgets_victim or used > self._target or (returns and used == self._target)
@@ -112,7 +109,7 @@ class PlainBalance:
         return self._frequent.oldest()
 
     def evicted(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         if entry.queue != self._queue_recent:
             memory = self._left_frequent
         elif self._forgets_victim:
@@ -125,7 +122,7 @@ class PlainBalance:
             memory.add(entry.key, entry.size, self._limit, len(self._table) // 2 + 16)
 
     def spared(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         if entry.queue == self._queue_recent:
             self._recent.rotate(entry)
         else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 from nodecore.table.interface import Entry
-from nodecore.table.orders import USES_WAITING_MAX, SegmentedTable
+from nodecore.table.orders import SegmentedTable
 from nodecore.table.plain_ghosts import PlainSketch
 from nodecore.table.plain_orders import PlainOrder
+from nodecore.table.plain_waiting import PlainWaiting
 
 
 @final
@@ -28,7 +29,7 @@ class PlainSegments:
         self._size = table.queue_count if in_objects else table.queue_bytes
         self._window, self._probation, self._protected = queues
         self._uses = 0
-        self._waiting: list[Entry] = []
+        self._waiting = PlainWaiting(self._count)
 
     @property
     def bytes_per_entry(self) -> int:
@@ -49,27 +50,21 @@ class PlainSegments:
             self.probation.push(oldest)
 
     def push(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         self.window.push(entry)
         self.sketch.add(entry.key)
         self._overflow(self.window, self._window, self.window_max, entry)
 
     def touch(self, entry: Entry) -> None:
         self._uses += 1
-        self._waiting.append(entry)
-        if len(self._waiting) == USES_WAITING_MAX:
-            self._settle()
+        self._waiting.add(entry)
 
-    def _settle(self) -> None:
-        """Count what waits."""
-        for entry in self._waiting:
-            self._count(entry)
-        if self._waiting:
-            last = self._waiting[-1]
-            self._overflow(self.protected, self._protected, self.protected_max, last)
-            self._waiting.clear()
+    def _count(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._count_one(entry)
+        self._overflow(self.protected, self._protected, self.protected_max, entries[-1])
 
-    def _count(self, entry: Entry) -> None:
+    def _count_one(self, entry: Entry) -> None:
         self.sketch.add(entry.key)
         queue = entry.queue
         if queue == self._window:
@@ -81,7 +76,7 @@ class PlainSegments:
             self.protected.push(entry)
 
     def victim(self, often: int, lets_in: Callable[[], bool]) -> Entry | None:
-        self._settle()
+        self._waiting.settle()
         settled = self.probation.oldest() or self.protected.oldest()
         candidate = self.window.oldest()
         if candidate is None or settled is None:
@@ -100,7 +95,7 @@ class PlainSegments:
         return asked - 1 > self.sketch.estimate(settled.key) or (asked >= often and lets_in())
 
     def spared(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         for order in (self.window, self.probation, self.protected):
             order.touch(entry)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Sequence
 from math import frexp
 from typing import Final, final
 
 from nodecore.table.interface import Entry
-from nodecore.table.orders import USES_MAX, USES_WAITING_MAX, TalliedTable
+from nodecore.table.orders import USES_MAX, TalliedTable
+from nodecore.table.plain_waiting import PlainWaiting
 
 _SLACK: Final = 64
 _WORTH_BYTES: Final = 300
@@ -43,7 +45,7 @@ class PlainWorths:
         """By key: uses, class, worth."""
         self._classes: dict[int, OrderedDict[bytes, Entry]] = {}
         self._floor = self._highest = 0.0
-        self._waiting: list[Entry] = []
+        self._waiting = PlainWaiting(self._count)
 
     def __len__(self) -> int:
         return self._table.queue_count(self._number)
@@ -75,7 +77,7 @@ class PlainWorths:
         return uses
 
     def push(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         self._table.assign(entry, self._number)
         self._quit(entry.key)
         size = entry.size
@@ -83,38 +85,29 @@ class PlainWorths:
 
     def use(self, entry: Entry) -> None:
         if entry.queue == self._number:
-            self._waiting.append(entry)
-            if len(self._waiting) == USES_WAITING_MAX:
-                self._settle()
+            self._waiting.add(entry)
 
-    def _settle(self) -> None:
-        """Count what waits."""
-        for entry in self._waiting:
-            self._count(entry)
-        self._waiting.clear()
-
-    def _count(self, entry: Entry) -> None:
-        if entry.queue != self._number:
-            return
-        uses = self._quit(entry.key)
-        if uses:
-            uses, size = min(uses + 1, USES_MAX), entry.size
-            self._place(entry, uses, class_of(uses, size), self._floor + uses / max(1, size))
+    def _count(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            uses = self._quit(entry.key) if entry.queue == self._number else 0
+            if uses:
+                uses, size = min(uses + 1, USES_MAX), entry.size
+                self._place(entry, uses, class_of(uses, size), self._floor + uses / max(1, size))
 
     def defer(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         if entry.queue == self._number:
             uses = self._quit(entry.key)
             if uses:
                 self._place(entry, uses, _DEFERRED, self._highest)
 
     def leave(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         if entry.queue == self._number:
             self._quit(entry.key)
 
     def evicted(self, entry: Entry) -> None:
-        self._settle()
+        self._waiting.settle()
         if entry.queue == self._number:
             _, part, worth = self._standing.get(entry.key, (0, _DEFERRED, 0.0))
             if part != _DEFERRED:
@@ -122,7 +115,7 @@ class PlainWorths:
             self._quit(entry.key)
 
     def worst(self) -> Entry | None:
-        self._settle()
+        self._waiting.settle()
         worst, least = None, 0.0
         for _, held in sorted(self._classes.items()):
             entry = next(iter(held.values()))
