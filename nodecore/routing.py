@@ -58,7 +58,7 @@ class Route:
         """The policy must be asked before this route is used."""
         self.n = len(self.owners)
         sure = keyspace.w_past or keyspace.w
-        self.absences = self.n - max(1, min(sure, self.n)) + 1
+        self.absences = _absences(sure, self.n)
         """Owners that must know nothing of a key before it is a miss."""
         extra = tuple(name for name in self.owners_next or () if name not in self.owners)
         self.targets = self.owners + extra
@@ -66,13 +66,13 @@ class Route:
         self.local = node in self.owners
         self._reads = [_needed(level, keyspace.r, self.n) for level in Level]
         self._writes = [_needed(level, keyspace.w, self.n) for level in Level]
-        self._fences = [0 for _level in Level], 0
+        self._fences: tuple[list[int], int] = [0] * len(Level), 0
         if self.owners_next is not None:
             count = len(self.owners_next)
             needed = [_needed(level, keyspace.r, count) for level in Level]
             # A single copy that is found is no promise in any epoch.
             hits = [reads if reads > 1 else 0 for reads in needed]
-            self._fences = hits, count - max(1, min(sure, count)) + 1
+            self._fences = hits, _absences(sure, count)
 
     def writes_needed(self, level: Level, count: int) -> int:
         """Acknowledgements that a write needs from a set of ``count`` owners."""
@@ -89,6 +89,11 @@ class Route:
         answered, no write can have been acknowledged by owners to be alone.
         """
         return self._fences[0][level] if found else self._fences[1]
+
+
+def _absences(acknowledged: int, count: int) -> int:
+    """Of ``count`` owners, those among which one must know of what so many have acknowledged."""
+    return count - max(1, min(acknowledged, count)) + 1
 
 
 def _needed(level: Level, default: int, count: int) -> int:

@@ -111,8 +111,11 @@ class Replica:
     def held(self, keys: Sequence[bytes], version: Version) -> dict[bytes, Entry]:
         """What :meth:`apply_own` is about to replace by ``version``, as far as anything is here."""
         held = self.store.held
-        entries = {key: entry for key in keys if (entry := held(key)) is not None}
-        return {key: entry for key, entry in entries.items() if (entry.hlc, entry.node) != version}
+        return {
+            key: entry
+            for key in keys
+            if (entry := held(key)) is not None and (entry.hlc, entry.node) != version
+        }
 
     def take_back(self, key: bytes, version: Version, before: Entry | None, now: Now) -> None:
         """Undo what :meth:`apply_own` did to a key, unless something newer has come since."""

@@ -1,10 +1,10 @@
 """How much may be written back to disk in one tick: more where the node has time left than where it has none.
 
-A record costs the loop some thirty microseconds until it is on disk, and as much again when its key is
-written once more: several requests. An idle node has that time. On a saturated one every record takes
-the place of requests; there the least budget costs them a few percent. In between it follows the share
-of the last tick that the loop spent waiting. Writing back makes the loop busier and so limits itself.
-It reads no clock: whoever ticks says what was measured.
+A record costs the loop as much time as several requests, until it is on disk and when its key is written
+once more. An idle node has that time. On a saturated one every record takes the place of requests; there
+the least budget keeps the cost low (``tests/bench``, section tiers). In between it follows the share of
+the last tick that the loop spent waiting. Writing back makes the loop busier and so limits itself. It
+reads no clock: whoever ticks says what was measured.
 """
 
 from __future__ import annotations

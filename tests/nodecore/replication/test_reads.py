@@ -137,6 +137,18 @@ class Bystander:
     def note_outcome(self, outcome: Outcome, _now: object) -> None:
         self.outcomes.append(outcome)
 
+    def asked_until(self, rounds: int, answer: list[object] | None) -> list[NodeId]:
+        """Let everybody who is asked answer the same; who was, in order."""
+        asked: list[NodeId] = []
+        for _round in range(rounds):
+            self.reader.flush(NOW)
+            sent, self.sent = self.sent, []
+            for peer, stream, _message in sent:
+                asked.append(peer)
+                values = PeerValues(int(self.epoch), 1, [answer], 0)
+                self.calls.on_reply(peer, stream, values, NOW)
+        return asked
+
     def repaired(self) -> list[tuple[NodeId, object]]:
         self.repairs.flush(self.epoch, NOW)
         return [
@@ -299,13 +311,7 @@ def test_before_a_change_has_ended_enough_owners_to_be_must_say_so() -> None:
     (newcomer,) = set(node.following) - {second, third}
     held = entry(OWN, b"v")
     assert node.reader.read(Read((KEY,), Level.QUORUM), node.note_outcome, NOW) is None
-    asked: list[NodeId] = []
-    for _round in range(2):
-        node.reader.flush(NOW)
-        sent, node.sent = node.sent, []
-        for peer, stream, _message in sent:
-            asked.append(peer)
-            node.calls.on_reply(peer, stream, PeerValues(int(node.epoch), 1, [held], 0), NOW)
+    asked = node.asked_until(2, held)
     assert asked == [first, second, third], "the second alone is no quorum of those to be"
     assert len(node.outcomes) == 1
     # Who is still copying tells enough by answering at all.
@@ -321,11 +327,5 @@ def test_a_hit_of_one_copy_waits_for_no_owners_to_be_and_a_miss_does() -> None:
     answers = dict.fromkeys((*node.owners, *node.following), entry(OWN, b"v"))
     assert node.counting(answers) == [first]
     node.reader.read(Read((KEY,)), node.note_outcome, NOW)
-    asked: list[NodeId] = []
-    for _round in range(4):
-        node.reader.flush(NOW)
-        sent, node.sent = node.sent, []
-        for peer, stream, _message in sent:
-            asked.append(peer)
-            node.calls.on_reply(peer, stream, PeerValues(int(node.epoch), 1, [None], 0), NOW)
+    asked = node.asked_until(4, None)
     assert asked == [first, second, third]
