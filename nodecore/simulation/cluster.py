@@ -109,6 +109,10 @@ class SimCluster:
         """Of the running processes."""
         return [str(process.node_id) for process in self.running]
 
+    def is_known(self) -> bool:
+        """Whether any running node knows a document."""
+        return any(p.node.chain.document is not None for p in self.running)
+
     def topology(self) -> Topology:
         """The newest document that any running node knows."""
         documents = [p.node.chain.document for p in self.running]
@@ -270,8 +274,9 @@ class SimCluster:
                 kind = f"joint ({document.change.kind})" if document.change else "stable"
                 state = f"epoch {document.epoch} {kind}: {document.reason}"
             changes = node.topology_changes
+            left = max(changes.filling.left, node.strong.learning.left)
             lines.append(
-                f"{process.node_id}: {state}; {max(changes.filling.left, node.strong.learning.left)} slots to copy, waits for "
+                f"{process.node_id}: {state}; {left} slots to copy, waits for "
                 f"{changes.filling.waits_for or 'nobody'}; {len(node.table)} entries"
                 f"{'; paused' if process.paused else ''}"
             )

@@ -190,6 +190,7 @@ class SwarmRun:
     def _pick_core(self) -> list[SimProcess]:
         """A majority of the members and of the voters of every set that counts."""
         rng = self.world.rng("core")
+        self.cluster.wait(self.cluster.is_known, 10.0, "anybody runs")
         document = self.cluster.topology()
         sets = [document.members]
         if document.change is not None:

@@ -86,7 +86,7 @@ class Stalker:
         self._wait(self._split_change, *_CHANGE_S)
 
     def _split_change(self) -> bool:
-        if all(process.node.chain.document is None for process in self._cluster.running):
+        if not self._cluster.is_known():
             return False
         topology = self._cluster.topology()
         change = topology.change
