@@ -27,6 +27,12 @@ class AcceptorState:
     accepted: object = None
     """The value of ``accepted_ballot``; meaningless while that is NO_BALLOT."""
 
+    def joined(self, other: AcceptorState) -> AcceptorState:
+        """The lowest state that keeps what both promised, with the later value."""
+        later = max(self, other, key=lambda state: state.accepted_ballot)
+        promised = max(self.promised, other.promised, later.accepted_ballot)
+        return replace(later, promised=promised)
+
 
 @dataclass(frozen=True, slots=True)
 class PromiseReply:

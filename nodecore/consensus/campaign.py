@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple, final
 
-from nodecore.consensus.acceptor import AcceptReply, PromiseReply
+from nodecore.consensus.acceptor import AcceptorState, AcceptReply, PromiseReply
 from nodecore.consensus.ballot import NO_BALLOT, Ballot
 from nodecore.consensus.proposer import Phase, Proposer
 from nodecore.consensus.settings import ChainSettings
@@ -83,6 +83,14 @@ class Campaign:
         self._timers.cancel(self._deadline)
         self._timers.cancel(self._step)
 
+    @property
+    def asked_for(self) -> AcceptorState:
+        """The value that the running round asks voters to accept, as if it was accepted here."""
+        round_ = self._round
+        if round_ is None or round_.phase is not Phase.ACCEPTING:
+            return AcceptorState()
+        return AcceptorState(round_.ballot, round_.ballot, round_.value)
+
     def on_promise(self, voter: NodeId, reply: PromiseReply, now: Now) -> None:
         """A voter answered phase 1."""
         round_ = self._round
@@ -132,9 +140,7 @@ class Campaign:
             self.on_accepted(self._voter.node_id, reply, now)
 
     def _votes(self, round_: Proposer) -> bool:
-        return (
-            not self._ended and self._voter.node_id in round_.voters and not self._voter.abstaining
-        )
+        return not self._ended and self._voter.node_id in round_.voters and self._voter.may_vote
 
     def _ask(self, round_: Proposer, message: Message) -> None:
         for voter in round_.voters:

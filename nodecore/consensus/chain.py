@@ -6,8 +6,8 @@ running campaign, and the newest chosen document. Whoever asks about a past epoc
 that document; whoever is ahead is asked for its own.
 
 A value that voters accepted but nobody announced (its proposer died) is finished by whichever
-voter notices first. A node that lost its memory asks the others for an epoch in which it is born
-anew, and votes from then on.
+voter notices first. A node that lost its memory finds out what it may have promised (``recall``), or
+asks the others for an epoch in which it is born anew, and votes from then on.
 
 It does not decide what a document should say (``placement.proposals``) nor what follows from one
 (the node's ``on_document``).
@@ -20,19 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from enum import Enum, auto
 from random import Random
 from typing import Final, NamedTuple, final
 
-from nodecore.consensus.answers import (
-    accepted_message,
-    accepted_of,
-    promise_message,
-    promise_of,
-)
-from nodecore.consensus.ballot import Ballot
+from nodecore.consensus.acceptor import AcceptorState
+from nodecore.consensus.answers import accepted_of, answer_of, promise_of
 from nodecore.consensus.campaign import Campaign, CampaignPorts, Instance
+from nodecore.consensus.memory import Memory
 from nodecore.consensus.outcome import OnResult, ProposalOutcome, ProposalResult, result_of
+from nodecore.consensus.recall import RECALL, RECALLED, Recall, RecallPorts, testimony_to
 from nodecore.consensus.resend import ResendLimit
 from nodecore.consensus.settings import ChainSettings
 from nodecore.consensus.voter import ACCEPTOR_RECORD, Voter
@@ -48,6 +44,7 @@ from nodecore.timers import Timer, Timers
 from transport.messages import (
     Accept,
     Accepted,
+    ChangeStep,
     ErrorReply,
     Lane,
     Message,
@@ -69,16 +66,6 @@ class ChainPorts(NamedTuple):
     emit: Callable[[Emit], None]
     on_document: Callable[[Topology, Topology | None, Now], None]
     """A newer document was adopted: (new, previous, now)."""
-
-
-class _Life(Enum):
-    """What this process may know of its node's earlier promises."""
-
-    STRANGER = auto()
-    """No document yet."""
-    BEGINNER = auto()
-    """It started the cluster, or lost its memory and believes so."""
-    SETTLED = auto()
 
 
 class _Pending(NamedTuple):
@@ -110,11 +97,17 @@ class Chain:
         self._rng = rng
         self._settings = settings or ChainSettings()
         self._voter = Voter(node_id, ports.persist)
-        self._life = _Life.STRANGER
+        self._memory = Memory(self._voter, asks=self._settings.readmit_s > 0)
         self._campaign: Campaign | None = None
         self._pending: _Pending | None = None
         self._settle: Timer | None = None
-        self._readmission: Timer | None = None
+        self._recall = Recall(
+            node_id,
+            RecallPorts(self._send, self._on_recalled, self._on_overdue),
+            timers,
+            rng,
+            self._settings,
+        )
         self._resend = ResendLimit(self._settings.resend_s)
 
     def restore(self, records: Mapping[str, object], now: Now) -> None:
@@ -127,14 +120,12 @@ class Chain:
         if plain is None:
             return
         document = Topology.from_plain(plain)
-        found = problems(document)
-        if found:
-            raise InvalidTopology("; ".join(found))
-        self._life = _Life.SETTLED
+        _require_sound(document)
         self.document = document
         self._voter.enter(document, 0)
         if ACCEPTOR_RECORD in records:
             self._voter.restore(records[ACCEPTOR_RECORD], document)
+        self._memory.on_restored(document, ACCEPTOR_RECORD in records)
         self._watch(now)
 
     def start(self, document: Topology, now: Now) -> None:
@@ -143,12 +134,11 @@ class Chain:
         Raises:
             InvalidTopology: the document breaks the rules.
         """
-        found = problems(document)
-        if found:
-            raise InvalidTopology("; ".join(found))
+        _require_sound(document)
         if self.document is None:
             self._adopt(document, now)
-            self._life = _Life.BEGINNER
+            self._memory.on_started(document)
+            self._watch(now)
 
     @property
     def epoch(self) -> Epoch:
@@ -157,8 +147,8 @@ class Chain:
 
     @property
     def abstaining(self) -> bool:
-        """Whether this node lost its memory and may not vote yet."""
-        return self._voter.abstaining
+        """Whether this node lost its memory, or may have, and may not vote yet."""
+        return not self._voter.may_vote
 
     def propose(self, document: Topology, on_result: OnResult, now: Now) -> None:
         """Have ``document`` chosen as the successor of the newest one, stamped with who and when.
@@ -220,7 +210,7 @@ class Chain:
         elif found := recovery_problems(previous, document):
             return found
         else:
-            self._life = _Life.SETTLED
+            self._memory.settle()
             self._adopt(document, now, abstains=0)
             self._spread(document, previous)
         return []
@@ -255,22 +245,22 @@ class Chain:
             if document.age == current.age and document != current:
                 self._refuse(f"another document of epoch {document.epoch} is said to be chosen")
             return False
-        first = self._life is _Life.STRANGER
+        first = self._memory.is_stranger
         self._adopt(document, now)
         if first:
-            self._life = _Life.SETTLED
+            self._memory.settle()
         return True
 
     def _adopt(self, document: Topology, now: Now, abstains: int | None = None) -> None:
         previous = self.document
         self.document = document
-        if self._lost_memory(document):
+        if self._memory.lost(document):
             abstains = document.epoch + 1
         # The vote first: a crash between the two must not forget that we have to abstain.
         self._voter.enter(document, abstains)
         self._ports.persist(TOPOLOGY_RECORD, document.to_plain())
         if previous is not None:
-            self._life = _Life.SETTLED
+            self._memory.settle()
         campaign, self._campaign = self._campaign, None
         if campaign is not None:
             campaign.end()
@@ -280,15 +270,6 @@ class Chain:
         if pending is not None:
             sent = campaign is not None and campaign.own_value_sent
             pending.on_result(result_of(pending.document, document, sent=sent), now)
-
-    def _lost_memory(self, document: Topology) -> bool:
-        """Whether an earlier life of this node may have voted on what follows ``document``."""
-        member = document.member(self.node_id)
-        if self._life is _Life.SETTLED or member is None or not member.voter:
-            return False
-        if self._life is _Life.BEGINNER:
-            return not self._voter.has_voted
-        return member.born < document.epoch
 
     def hear_epoch(self, peer: NodeId, epoch: int, now: Now) -> None:
         """A peer mentioned its epoch: fetch what it knows more, send what it knows less."""
@@ -316,6 +297,10 @@ class Chain:
                 self.learn(message.document, now)
             case TopologyFetch():
                 self._send_document(peer, stream)
+            case ChangeStep(step=step) if step == RECALL:
+                self._testify(peer, message, now)
+            case ChangeStep(step=step) if step == RECALLED:
+                self._recall.on_testimony(peer, message, now)
             case _:
                 return False
         return True
@@ -328,27 +313,25 @@ class Chain:
         if message.epoch <= current.epoch:
             self._send_document(peer, stream)
             return
-        voters = [voter for voters in voter_sets(current) for voter in voters]
-        known = current.member(peer) is not None and message.proposer == peer
-        if not known or self.node_id not in voters or self.abstaining:
-            return
-        ballot = Ballot(message.counter, message.proposer)
-        if isinstance(message, Prepare):
-            promise = self._voter.prepare(ballot)
-            self._ports.send(peer, Lane.CONTROL, stream, promise_message(message.epoch, promise))
-        elif self._judge(current, message.document):
-            accepted = self._voter.accept(ballot, message.document)
+        answer = answer_of(self._voter, current, peer, message)
+        if isinstance(answer, Message):
             self._watch(now)
-            self._ports.send(peer, Lane.CONTROL, stream, accepted_message(message.epoch, accepted))
+            self._ports.send(peer, Lane.CONTROL, stream, answer)
+        elif answer:
+            self._refuse("; ".join(answer))
 
-    def _judge(self, current: Topology, plain: object) -> bool:
-        try:
-            found = step_problems(current, Topology.from_plain(plain))
-        except InvalidTopology as error:
-            found = [str(error)]
-        if found:
-            self._refuse("; ".join(found))
-        return not found
+    def _testify(self, peer: NodeId, question: ChangeStep, now: Now) -> None:
+        """Tell a voter without memory what its forgotten votes could still be good for."""
+        current = self.document
+        if current is None or current.member(peer) is None:
+            return
+        if question.epoch != current.epoch:
+            self.hear_epoch(peer, question.epoch, now)
+            return
+        state = self._voter.known
+        if self._campaign is not None:
+            state = state.joined(self._campaign.asked_for)
+        self._send(peer, testimony_to(question, state))
 
     def _refuse(self, text: str) -> None:
         self.refused += 1
@@ -369,14 +352,11 @@ class Chain:
         if not self._voter.has_accepted:
             self._timers.cancel(self._settle)
         elif self._settle is None or not self._settle.active:
-            self._settle = self._later(self._settings.settle_s, self._on_settle, now)
-        waits = self.abstaining and self._settings.readmit_s > 0
-        if waits and (self._readmission is None or not self._readmission.active):
-            self._readmission = self._later(self._settings.readmit_s, self._on_readmission, now)
-
-    def _later(self, delay_s: float, callback: Callable[[Now], None], now: Now) -> Timer:
-        """With jitter, so that not all voters begin at once."""
-        return self._timers.schedule(now.mono_s + delay_s * self._rng.uniform(1.0, 2.0), callback)
+            # With jitter, so that not all voters begin at once.
+            delay_s = self._settings.settle_s * self._rng.uniform(1.0, 2.0)
+            self._settle = self._timers.schedule(now.mono_s + delay_s, self._on_settle)
+        document = self.document
+        self._recall.ask_about(document if self._memory.doubts(document) else None, now)
 
     def _on_settle(self, now: Now) -> None:
         current = self.document
@@ -387,13 +367,24 @@ class Chain:
         else:
             self._watch(now)
 
-    def _on_readmission(self, now: Now) -> None:
-        current = self.document
-        if current is None or not self.abstaining:
-            return
-        if self._pending is None and current.member(self.node_id) is not None:
-            self.propose(propose_readmission(current, self.node_id), _ignore, now)
+    def _on_recalled(self, state: AcceptorState, now: Now) -> None:
+        self._memory.settle()
+        self._voter.recall(state)
         self._watch(now)
+
+    def _on_overdue(self, now: Now) -> None:
+        self._memory.wait_no_longer()
+        current = self.document
+        if current is None or not self._voter.abstaining or self._pending is not None:
+            return
+        if current.member(self.node_id) is not None:
+            self.propose(propose_readmission(current, self.node_id), _ignore, now)
+
+
+def _require_sound(document: Topology) -> None:
+    found = problems(document)
+    if found:
+        raise InvalidTopology("; ".join(found))
 
 
 def _ignore(result: ProposalResult, now: Now) -> None:

@@ -22,4 +22,8 @@ class ChainSettings:
     resend_s: float = 0.5
     """The same document is not fetched from, or sent to, the same lagging peer more often."""
     readmit_s: float = 2.0
-    """A node without memory asks for its own readmission so often (with jitter); 0 = never."""
+    """A node without memory asks for its own readmission so often (with jitter), and a founder that has
+    not heard from all others votes after so long; 0 = never, nor does it ask what it has forgotten."""
+    recall_s_min: float = 0.1
+    recall_s_max: float = 2.0
+    """Whoever has not answered is asked again after so long, doubling from the first to the second."""

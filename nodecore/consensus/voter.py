@@ -1,8 +1,8 @@
 """The votes of one node in the chain: the acceptor of the next epoch and its durable record.
 
 Every change is persisted before the reply is handed out. A node that came back without its memory
-can't know what it promised in its earlier life; it abstains until its member entry was born in an
-epoch that was proposed after its return.
+can't know what it promised in its earlier life; it abstains until it has found out what still matters
+of that (``recall``), or until its member entry was born in an epoch that was proposed after its return.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Voter:
     def __init__(self, node_id: NodeId, persist: Callable[[str, object], None]) -> None:
         self.node_id = node_id
         self.record = AcceptorRecord(0)
+        self.waits = False
+        """Whether this node is still finding out whether it is new: see ``memory``."""
         self._persist = persist
         self._acceptor = Acceptor()
 
@@ -52,6 +54,15 @@ class Voter:
         if self.abstaining:
             self.enter(document, 0)
 
+    def recall(self, state: AcceptorState) -> None:
+        """A vote that begins at ``state`` contradicts nothing that this node may have forgotten.
+
+        Written down in any case: a later life is to know that its votes are all there.
+        """
+        state = self.record.state.joined(state)
+        self._acceptor = Acceptor(state)
+        self._store(replace(self.record, state=state, abstains_until_born=0))
+
     def restore(self, plain: object, document: Topology) -> None:
         """Take up an earlier life's record.
 
@@ -72,6 +83,11 @@ class Voter:
         return self.record.abstains_until_born > 0
 
     @property
+    def may_vote(self) -> bool:
+        """Whether this node may promise and accept."""
+        return not self.abstaining and not self.waits
+
+    @property
     def has_accepted(self) -> bool:
         """Whether a value was accepted that is not known to be chosen."""
         return self.record.state.accepted_ballot > NO_BALLOT
@@ -81,10 +97,21 @@ class Voter:
         """Whether anything was promised in this instance."""
         return self.record.state.promised > NO_BALLOT
 
+    @property
+    def known(self) -> AcceptorState:
+        """The votes of this instance, the ballots that this node itself proposed with included."""
+        return replace(self.record.state, promised=self.highest_known)
+
+    @property
+    def highest_known(self) -> Ballot:
+        """The highest ballot that was promised here or used by this node in this instance."""
+        counter = self.record.counter_used
+        used = Ballot(counter, self.node_id) if counter else NO_BALLOT
+        return max(self.record.state.promised, used)
+
     def new_ballot(self, floor: Ballot, rng: Random) -> Ballot:
         """A ballot above ``floor`` and everything known here, noted durably as used."""
-        used = Ballot(self.record.counter_used, self.node_id)
-        ballot = max(floor, self.record.state.promised, used).next_for(self.node_id, rng)
+        ballot = max(floor, self.highest_known).next_for(self.node_id, rng)
         self._store(replace(self.record, counter_used=ballot.counter))
         return ballot
 

@@ -194,5 +194,6 @@ class ChangeStep(Message):
     step: str
     """``fetch`` (stream me these slots), ``streamed`` (you have them), ``filled`` (how far I am),
     ``adopted`` (this epoch is in force here), ``digests``, ``narrow`` and ``differ``
-    (anti-entropy), ``history`` and ``past`` (documents that the asking node has not seen)."""
+    (anti-entropy), ``history`` and ``past`` (documents that the asking node has not seen),
+    ``recall`` and ``recalled`` (what a voter without memory may have promised)."""
     fields: object

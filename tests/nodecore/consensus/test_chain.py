@@ -289,9 +289,10 @@ def test_fetch_is_answered_on_its_stream_and_limited_when_we_ask() -> None:
 
 
 def test_node_without_memory_abstains_until_it_is_readmitted() -> None:
-    world = World(3)
+    world = World(5)
     world["n1"].propose(flush_by(world, "n1"))
     world.run(1)
+    world.cuts |= {("n2", "n3"), ("n3", "n2")}
     peer = world.restart("n3", wiped=True)
     peer.chain.start(world.first, world.now)
     peer.chain.hear_epoch(NodeId("n1"), 2, world.now)
@@ -301,11 +302,15 @@ def test_node_without_memory_abstains_until_it_is_readmitted() -> None:
     before = len(world.sent)
     peer.chain.on_message(NodeId("n1"), 1, Prepare(3, 5 << 20, "n1"), world.now)
     assert len(world.sent) == before
-    # The wish to vote survives a restart; the vote comes with the epoch that says "born anew".
+    # The wish to vote survives a restart; while somebody can't be asked what was promised, the vote
+    # comes with the epoch that says "born anew".
     peer = world.restart("n3")
     assert abstains(peer)
     world.run(10)
     assert not abstains(peer)
+    world.cuts.clear()
+    world["n2"].chain.hear_epoch(NodeId("n1"), 3, world.now)
+    world.run(1)
     assert world.epochs() == {3}
     assert next(m for m in world.chosen[3].members if m.node_id == "n3").born == 3
     world["n1"].dead = True

@@ -75,9 +75,19 @@ class Peer:
 
 
 class World:
-    """All nodes. Every chosen document of one epoch must be the same everywhere."""
+    """All nodes. Every chosen document of one epoch must be the same everywhere.
 
-    def __init__(self, size: int, seed: int = 1, settings: ChainSettings | None = None) -> None:
+    ``founded``: the founders have heard from each other.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        seed: int = 1,
+        settings: ChainSettings | None = None,
+        *,
+        founded: bool = True,
+    ) -> None:
         self.rng = Random(seed)
         self.settings = settings
         self.now = Now(50.0, 10**12)
@@ -94,6 +104,9 @@ class World:
         self.peers = {m.node_id: Peer(self, m.node_id, {}) for m in self.first.members}
         for peer in self.peers.values():
             peer.chain.start(self.first, self.now)
+            peer.wake()
+        if founded:
+            self.run(0.3)
 
     def __getitem__(self, node_id: str) -> Peer:
         return self.peers[NodeId(node_id)]
