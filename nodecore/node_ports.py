@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 from nodecore.config import NodeConfig
 from nodecore.effects import Stop
-from nodecore.ids import SLOTS_COUNT
 from nodecore.membership.members import Status
 from nodecore.membership.ports import MembershipPorts
 from nodecore.membership.settings import MembershipSettings
 from nodecore.replication.change_ports import ChangePorts
 from nodecore.replication.coordinator import CoordinatorPorts
-from nodecore.statistics import HEAT_BANDS
 
 if TYPE_CHECKING:
     from nodecore.node import Node
@@ -73,5 +71,5 @@ def change_ports(node: Node) -> ChangePorts:
         emit=node.emit,
         stop=lambda reason, exit_code: node.add_effect(Stop(reason, exit_code)),
         on_filled=node.standing.refresh_gate,
-        heat=lambda slot: float(node.heat.bands[slot * HEAT_BANDS // SLOTS_COUNT]),
+        heat_bands=lambda: node.heat.bands,
     )

@@ -19,6 +19,7 @@ of slots, because a digest of a slot holds for one moment only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress
 from typing import Final
 
 import xxhash
@@ -97,15 +98,16 @@ class AntiEntropy:
         live: dict[NodeId, bool] = {}
         compared: dict[Owners, list[list[int]]] = {}
         # A group's slots ascend: a step ends at the last slot.
-        for slot in range(self._cursor, min(self._cursor + SLOTS_PER_STEP, SLOTS_COUNT)):
+        slots = range(self._cursor, min(self._cursor + SLOTS_PER_STEP, SLOTS_COUNT))
+        for slot, held in zip(slots, self._store.slot_counts(slots), strict=True):
             owners = slot_map.owners[slot]
             others = compared.get(owners)
             if others is None:
                 others = [groups.setdefault(name, []) for name in self._others(owners, live)]
                 compared[owners] = others
             self._cursor = slot + 1
-            if others and self._may_compare(slot):
-                entries += self._store.slot_count(slot)
+            if others and self._may_compare(slot, held):
+                entries += held
                 for group in others:
                     group.append(slot)
                 if entries >= ENTRIES_PER_STEP:
@@ -114,14 +116,14 @@ class AntiEntropy:
             self._cursor = 0
             self.rounds += 1
         known: dict[int, int] = {}
-        for node, slots in groups.items():
-            if not slots:
+        for node, group in groups.items():
+            if not group:
                 continue
-            digest = self._group_digest(slots, before_ms, now, node, known)
+            digest = self._group_digest(group, before_ms, now, node, known)
             fields: dict[str, object] = {
                 "before_ms": before_ms,
                 "first": True,
-                "groups": [[encode_group(slots), digest]],
+                "groups": [[encode_group(group), digest]],
             }
             self._tell(node, topology, "digests", fields)
 
@@ -136,13 +138,20 @@ class AntiEntropy:
         present = [owner for owner in owners if live[owner]]
         return present[1:] if present[0] == me else []
 
-    def _may_compare(self, slot: int) -> bool:
+    def _may_compare(self, slot: int, held: int) -> bool:
         if not self._complete[slot] or slot in self._store.partial_slots:
             return False
-        if self._store.slot_count(slot) > SLOT_ENTRIES_MAX:
+        if held > SLOT_ENTRIES_MAX:
             self.skipped += 1
             return False
         return True
+
+    def _comparable(self, slots: list[int]) -> list[int]:
+        mine = [slot for slot in slots if self._is_mine(slot)]
+        held = self._store.slot_counts(mine)
+        return [
+            slot for slot, count in zip(mine, held, strict=True) if self._may_compare(slot, count)
+        ]
 
     def _group_digest(
         self,
@@ -156,8 +165,7 @@ class AntiEntropy:
 
         ``known`` remembers digests of slots that are the same for every holder.
         """
-        count = self._store.slot_count
-        filled = [slot for slot in slots if count(slot)]
+        filled = list(compress(slots, self._store.slot_counts(slots)))
         if self._copies is not None:
             digests = (self._digest(slot, before_ms, now, holder) for slot in filled)
         elif known is None:
@@ -220,7 +228,7 @@ class AntiEntropy:
         differing: list[int] = []
         wider: list[bytes] = []
         for slots, digest in pairs:
-            mine = [slot for slot in slots if self._is_mine(slot) and self._may_compare(slot)]
+            mine = self._comparable(slots)
             self.compared += len(mine) if first else 0
             own = self._ports.node_id
             if not mine or self._group_digest(mine, before_ms, now, own) == digest:
@@ -244,7 +252,7 @@ class AntiEntropy:
         """Send the digests of the parts of some groups."""
         parts: list[list[object]] = []
         for group in _groups(groups):
-            slots = [slot for slot in group if self._is_mine(slot) and self._may_compare(slot)]
+            slots = self._comparable(group)
             parts += [
                 [encode_group(part), self._group_digest(part, before_ms, now, peer)]
                 for part in split_group(slots)

@@ -6,7 +6,7 @@ member view; tests fill it with fakes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from nodecore.consensus.outcome import OnResult
@@ -56,8 +56,11 @@ class SlotStore(Protocol):
     def slot_count(self, slot: int) -> int:
         """Entries of a slot, tombstones included."""
 
-    def is_empty(self, slot: int) -> bool:
-        """Whether a slot certainly holds nothing."""
+    def slot_counts(self, slots: Iterable[int]) -> list[int]:
+        """Of each of these slots."""
+
+    def empties(self, slots: Iterable[int]) -> Iterator[bool]:
+        """Whether each of these slots certainly holds nothing."""
 
     def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
         """(key, kind, hlc, node, expires_ms) of every entry of a slot, in no order."""
@@ -91,5 +94,5 @@ class ChangePorts(NamedTuple):
     """End the process: (reason, exit code)."""
     on_filled: Callable[[Now], None]
     """The slots that this node may answer for have changed."""
-    heat: Callable[[int], float]
-    """Operations on a slot lately: cold slots move first."""
+    heat_bands: Callable[[], Sequence[float]]
+    """Operations lately on each of equal ranges of slots: cold slots move first."""

@@ -13,12 +13,13 @@ It decides neither who streams nor when a slot is complete (see ``filling``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from nodecore.errors import Code
-from nodecore.ids import Epoch, NodeId, Now
+from nodecore.ids import SLOTS_COUNT, Epoch, NodeId, Now
 from nodecore.replication.calls import CallEnd, CallFailed
 from nodecore.replication.change_ports import (
     ENTRIES_PER_LOOK,
@@ -57,8 +58,8 @@ class EntrySource(Protocol):
     def slot_entries(self, slot: int, after: bytes | None, count: int) -> Sequence[SlotEntry]:
         """Up to ``count`` entries of a slot behind ``after``; stable while writes go on."""
 
-    def is_empty(self, slot: int) -> bool:
-        """Whether a slot certainly holds nothing; cheap, because most slots of most streams do not."""
+    def empties(self, slots: Iterable[int]) -> Iterator[bool]:
+        """Whether each slot certainly holds nothing; cheap, because most slots of most streams do not."""
 
 
 class Sent(NamedTuple):
@@ -183,7 +184,9 @@ class SlotStreams:
         self._drop(self._streams.get(key))
         # Sorted by slot before by heat: equally cold slots leave in a fixed order.
         slots = sorted(dict.fromkeys(order.slots), reverse=True)
-        slots.sort(key=self._ports.heat, reverse=True)
+        bands = self._ports.heat_bands()
+        if any(bands):
+            slots.sort(key=lambda slot: bands[slot * len(bands) // SLOTS_COUNT], reverse=True)
         if not self._streams:
             self._busy_since_s, self._busy_from_bytes = now.mono_s, self.bytes_sent
         stream = self._streams[key] = _Stream(order, slots, now.mono_s)
@@ -257,9 +260,11 @@ class SlotStreams:
             and len(finished) < SLOTS_PER_PAGE_MAX
         ):
             if stream.slot is None:
-                slots, is_empty = stream.slots, self._store.is_empty
-                while slots and is_empty(slots[-1]) and len(finished) < SLOTS_PER_PAGE_MAX:
-                    finished.append(slots.pop())
+                slots, reported_max = stream.slots, SLOTS_PER_PAGE_MAX - len(finished)
+                ahead = slots[: -reported_max - 1 : -1]
+                empty = len(list(takewhile(bool, self._store.empties(ahead))))
+                finished += ahead[:empty]
+                del slots[len(slots) - empty :]
                 if not slots or len(finished) >= SLOTS_PER_PAGE_MAX:
                     break
                 stream.slot, stream.after = slots.pop(), None

@@ -9,7 +9,8 @@ at run time, statistics. It reads no clock and sends nothing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import not_
 from typing import Final, TypeAlias
 
 from nodecore.ids import SLOTS_COUNT, Now, Version
@@ -249,9 +250,13 @@ class Store(EntryChanges):
         """Entries of a slot, tombstones included, wherever this node keeps them."""
         return self.table.slot_count(slot)
 
-    def is_empty(self, slot: int) -> bool:
-        """Whether a slot certainly holds nothing, tombstones included."""
-        return not self.table.slot_count(slot)
+    def slot_counts(self, slots: Iterable[int]) -> list[int]:
+        """:meth:`slot_count` of each of these slots."""
+        return list(map(self.table.slot_count, slots))
+
+    def empties(self, slots: Iterable[int]) -> Iterator[bool]:
+        """Whether each of these slots certainly holds nothing, tombstones included."""
+        return map(not_, map(self.table.slot_count, slots))
 
     def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
         """(key, kind, hlc, node, expires_ms) of every entry of a slot, in no order."""

@@ -7,7 +7,7 @@ that their pages can be merged. It reads no clock and sends nothing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import final
 
@@ -43,9 +43,16 @@ class TieredStore(TieredRoom):
         self.catch_up()
         return super().slot_count(slot) + self.tier.cold[slot]
 
-    def is_empty(self, slot: int) -> bool:
-        """See ``Store.is_empty``; before the disk is indexed nothing is certain."""
-        return self.tier.indexed_to is None and not self.tier.cold[slot] and super().is_empty(slot)
+    def slot_counts(self, slots: Iterable[int]) -> list[int]:
+        """See ``Store.slot_counts``."""
+        self.catch_up()
+        table, cold = self.table, self.tier.cold
+        return [table.slot_count(slot) + cold[slot] for slot in slots]
+
+    def empties(self, slots: Iterable[int]) -> Iterator[bool]:
+        """See ``Store.empties``; before the disk is indexed nothing is certain."""
+        table, cold, indexed = self.table, self.tier.cold, self.tier.indexed_to is None
+        return (indexed and not cold[slot] and not table.slot_count(slot) for slot in slots)
 
     def live_count(self, slot: int) -> int:
         """See ``Store.live_count``."""

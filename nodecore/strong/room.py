@@ -6,8 +6,9 @@ room's: votes and copies (``learning``), what survives a restart (``lives``), ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import not_
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -68,9 +69,9 @@ class _CopySource:
             for copy in self._registers.copies(slot, after, count)
         ]
 
-    def is_empty(self, slot: int) -> bool:
+    def empties(self, slots: Iterable[int]) -> Iterator[bool]:
         """See ``EntrySource``."""
-        return not self._registers.holds(slot)
+        return map(not_, map(self._registers.holds, slots))
 
 
 class StrongRoom:

@@ -133,6 +133,8 @@ class Rounds:
 
     def flush(self, now: Now) -> None:
         """The end of a wake-up: begin what was started, ask whoever is to be asked."""
+        if not self._begin and not self._outbox:
+            return  # As most wake-ups end.
         for _turn in range(_TURNS_MAX):
             begin, self._begin = self._begin, {}
             for instance in begin.values():

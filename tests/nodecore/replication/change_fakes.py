@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nodecore.config import Addresses
 from nodecore.consensus.outcome import OnResult
 from nodecore.effects import Emit
-from nodecore.ids import NodeId, Now, Version
+from nodecore.ids import SLOTS_COUNT, NodeId, Now, Version
 from nodecore.placement.topology import Member, Topology
 from nodecore.replication.calls import CallEnd, OnEnd
 from nodecore.replication.change_ports import ChangePorts, SlotEntry
@@ -40,8 +40,11 @@ class FakeStore:
     def slot_count(self, slot: int) -> int:
         return self.table.slot_count(slot)
 
-    def is_empty(self, slot: int) -> bool:
-        return not self.slots.get(slot) and not self.table.slot_count(slot)
+    def slot_counts(self, slots: Iterable[int]) -> list[int]:
+        return list(map(self.table.slot_count, slots))
+
+    def empties(self, slots: Iterable[int]) -> Iterator[bool]:
+        return (not self.slots.get(slot) and not self.table.slot_count(slot) for slot in slots)
 
     def slot_heads(self, slot: int) -> Iterator[tuple[bytes, int, int, int, int]]:
         for key in self.table.slot_keys(slot):
@@ -93,7 +96,7 @@ class Outbox:
             emit=self.events.append,
             stop=lambda reason, exit_code: self.stops.append((reason, exit_code)),
             on_filled=self._on_filled,
-            heat=lambda slot: self.heat.get(slot, 0.0),
+            heat_bands=lambda: [self.heat.get(slot, 0.0) for slot in range(SLOTS_COUNT)],
         )
 
     def _send(self, peer: NodeId, _lane: Lane, _stream: int, message: Message) -> None:
