@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from random import Random
 from typing import Final, TypeAlias, final
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.placement.quotas import apportion, copies_quotas
-from nodecore.placement.ring import OwnerTable
+from nodecore.placement.ring import Owners, OwnerTable
 from nodecore.placement.topology import Member
 
 _BLOCK_SLOTS: Final = 256
@@ -60,7 +60,12 @@ def _assign(previous: OwnerTable | None, ordered: tuple[Member, ...], copies: in
     board.move_directly()
     _shift(board.copies_excess, board.copies_edges, board.move)
     board.choose_first_owners()
-    return tuple(tuple(ordered[i].node_id for i in owners) for owners in board.slots)
+    names = [member.node_id for member in ordered]
+    known: dict[tuple[int, ...], Owners] = {}
+    rows = list(map(tuple, board.slots))
+    for row in dict.fromkeys(rows):
+        known[row] = tuple(names[index] for index in row)
+    return tuple(map(known.__getitem__, rows))
 
 
 @final
@@ -74,9 +79,11 @@ class _Board:
         zones = sorted({member.zone for member in members})
         self._zone = [zones.index(member.zone) for member in members]
         self._zoned = len(zones) > 1
-        self.slots = [
-            [index_of[node] for node in owners if node in index_of][:copies] for owners in previous
-        ]
+        kept = {
+            owners: [index_of[node] for node in owners if node in index_of][:copies]
+            for owners in dict.fromkeys(previous)
+        }
+        self.slots = [kept[owners].copy() for owners in previous]
         counts = [0] * len(members)
         for owners in self.slots:
             for node in owners:
@@ -89,23 +96,21 @@ class _Board:
 
     def fill(self) -> None:
         """Give every slot its number of owners, neediest nodes first, new zones before all."""
-        excess, zone = self.copies_excess, self._zone
-        turns = list(range(len(self._members)))
+        excess, zone, members = self.copies_excess, self._zone, self._members
+        needs = [(count >= 0, count / members[node].weight) for node, count in enumerate(excess)]
+        turns = list(range(len(members)))
         for slot, owners in enumerate(self.slots):
             if slot % _BLOCK_SLOTS == 0:
                 Random(slot).shuffle(turns)
             while len(owners) < self._copies:
-                taken = [zone[node] for node in owners]
-                chosen = min(
-                    (node for node in turns if node not in owners),
-                    key=lambda node: (
-                        zone[node] in taken,
-                        excess[node] >= 0,
-                        excess[node] / self._members[node].weight,
-                    ),
-                )
+                free = [node for node in turns if node not in owners]
+                if self._zoned:
+                    taken = [zone[node] for node in owners]
+                    free = [node for node in free if zone[node] not in taken] or free
+                chosen = min(free, key=needs.__getitem__)
                 owners.append(chosen)
                 excess[chosen] += 1
+                needs[chosen] = excess[chosen] >= 0, excess[chosen] / members[chosen].weight
                 self._fresh[chosen][slot] = None
 
     def move_directly(self) -> None:
@@ -198,11 +203,12 @@ class _Board:
 def _shift(excess: list[int], edges: _Edges, move: Callable[[int, int, int], None]) -> None:
     """Shift units until no node with too much reaches one with too little (bounded)."""
     for _ in range(_SHIFTS_MIN + 4 * len(excess)):
-        path = _shortest_path(excess, edges)
+        known = cache(edges)
+        path = _shortest_path(excess, known)
         if path is None:
             return
         steps = list(pairwise(path))
-        slots_of = [edges(source)[target] for source, target in steps]
+        slots_of = [known(source)[target] for source, target in steps]
         units = min(excess[path[0]], -excess[path[-1]], *(len(slots) for slots in slots_of))
         moved: dict[int, None] = {}
         for (source, target), slots in zip(steps, slots_of, strict=True):

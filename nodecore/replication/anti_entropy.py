@@ -99,8 +99,8 @@ class AntiEntropy:
         compared: dict[Owners, list[list[int]]] = {}
         # A group's slots ascend: a step ends at the last slot.
         slots = range(self._cursor, min(self._cursor + SLOTS_PER_STEP, SLOTS_COUNT))
-        for slot, held in zip(slots, self._store.slot_counts(slots), strict=True):
-            owners = slot_map.owners[slot]
+        owned = slot_map.owners[slots.start : slots.stop]
+        for slot, owners, held in zip(slots, owned, self._store.slot_counts(slots), strict=True):
             others = compared.get(owners)
             if others is None:
                 others = [groups.setdefault(name, []) for name in self._others(owners, live)]
