@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Final, final
 
 import msgspec
@@ -25,6 +26,7 @@ from nodecore.placement.topology import Topology
 from nodecore.requests import Done, Failed, Outcome
 from nodecore.statistics import KeyHeat, NodeStatistics
 from nodecore.status import merge_status, natural_order, slot_counts
+from nodecore.streams import StreamNumbers
 from nodecore.timers import Timer
 from transport.messages import Admin, AdminReply, ErrorReply, Lane, Message
 
@@ -96,11 +98,11 @@ class _Part:
 
 @final
 class ClusterFigures:
-    """The rounds of one node."""
+    """The rounds of one node; ``rng`` numbers the questions."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, rng: Random) -> None:
         self._node = node
-        self._stream = 0
+        self._streams = StreamNumbers(STREAM_FIRST, _STREAMS, rng)
         self._counted: tuple[Topology, dict[str, tuple[int, int]]] | None = None
         self._status = _Part("status", self._merge_status)
         self._hot_keys = _Part("hot-keys", self._merge_hot_keys)
@@ -167,8 +169,7 @@ class ClusterFigures:
         for peer in peers:
             if not node.membership.is_live(peer):
                 continue
-            self._stream = self._stream % _STREAMS + 1
-            stream = STREAM_FIRST + self._stream
+            stream = self._streams.take(self._asked)
             self._asked[stream] = part
             part.pending[stream] = peer
             node.send(peer, Lane.CONTROL, stream, Admin("figures", {"of": part.name}))

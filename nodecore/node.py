@@ -145,8 +145,8 @@ class Node:
             NodeId(config.replaces),
         )
         self.merging = Merging(self)
-        self.cluster_figures = ClusterFigures(self)
-        self.peer_questions = PeerQuestions(self.send, self.timers)
+        self.cluster_figures = ClusterFigures(self, Random(rng.random()))
+        self.peer_questions = PeerQuestions(self.send, self.timers, Random(rng.random()))
         self.disk_upkeep = upkeep_of(self, self.store)
         self._ticker = Ticker(self)
         self.store.owner_decides = self.standing.decides_evictions

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from random import Random
 from typing import Final, TypeAlias, final
 
 from nodecore.ids import NodeId, Now
+from nodecore.streams import StreamNumbers
 from nodecore.timers import Timer, Timers
 from nodecore.verb_arguments import Arguments
 from transport.messages import Admin, AdminReply, ErrorReply, Lane, Message
@@ -42,12 +44,15 @@ class PeerQuestions:
     Args:
         send: of the node.
         timers: its deadlines.
+        rng: numbers the questions.
     """
 
-    def __init__(self, send: Callable[[NodeId, Lane, int, Message], None], timers: Timers) -> None:
+    def __init__(
+        self, send: Callable[[NodeId, Lane, int, Message], None], timers: Timers, rng: Random
+    ) -> None:
         self._send = send
         self._timers = timers
-        self._stream = 0
+        self._streams = StreamNumbers(STREAM_FIRST, _STREAMS, rng)
         self._asked: dict[int, _Round] = {}
         self._rounds = 0
 
@@ -65,8 +70,7 @@ class PeerQuestions:
         self._rounds += 1
         begun = _Round(on_answers)
         for peer in peers:
-            self._stream = self._stream % _STREAMS + 1
-            stream = STREAM_FIRST + self._stream
+            stream = self._streams.take(self._asked)
             self._asked[stream] = begun
             begun.pending[stream] = peer
             self._send(peer, Lane.CONTROL, stream, Admin(verb, dict(arguments)))

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Final, TypeAlias
 
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
 from nodecore.replication.deadlines import Deadlines, Expiring
 from nodecore.resilience.breakers import LinkBreakers
+from nodecore.streams import StreamNumbers
 from nodecore.timers import Timers
 from transport.messages import ErrorReply, Lane, Message
 
@@ -74,13 +76,18 @@ class Calls:
     """All outstanding calls of one node."""
 
     def __init__(
-        self, send: SendMessage, breakers: LinkBreakers, timers: Timers, timeout_s: float
+        self,
+        send: SendMessage,
+        breakers: LinkBreakers,
+        timers: Timers,
+        timeout_s: float,
+        rng: Random,
     ) -> None:
         self._send = send
         self._breakers = breakers
         self._deadlines = Deadlines(timers, timeout_s)
         self._calls: dict[int, _Call] = {}
-        self._stream = 0
+        self._streams = StreamNumbers(1, STREAMS_MAX - 1, rng)
         self.timed_out = 0
 
     def __len__(self) -> int:
@@ -103,7 +110,7 @@ class Calls:
         A ``patient`` call waits on while its peer is merely suspected: giving it up would turn an
         answer that may still come into an unknown outcome.
         """
-        stream = self._next_stream()
+        stream = self._streams.take(self._calls)
         call = _Call(self, stream, peer, self._breakers.generation(peer), now.mono_s, on_end)
         call.patient = patient
         self._calls[stream] = call
@@ -161,12 +168,6 @@ class Calls:
     def _forget(self, call: _Call) -> None:
         call.settled = True
         del self._calls[call.stream]
-
-    def _next_stream(self) -> int:
-        while True:
-            self._stream = self._stream % (STREAMS_MAX - 1) + 1
-            if self._stream not in self._calls:
-                return self._stream
 
 
 def _code_of(number: int) -> Code:

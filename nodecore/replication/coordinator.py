@@ -71,7 +71,9 @@ class Coordinator:
         self._routing: Routing | None = None
         self.policy = Policy()
         self.hints = Hints()
-        self.calls = Calls(ports.send, ports.breakers, ports.timers, ports.timeout_s)
+        self.calls = Calls(
+            ports.send, ports.breakers, ports.timers, ports.timeout_s, Random(ports.rng.random())
+        )
         self.epochs = Epochs(ports.send, ports.timers, ports.timeout_s)
         self.replica = Replica(ports.store, ports.clock, ports.incarnation, filled, holds, load)
         self.repairs = Repairs(ports.node, ports.store, ports.clock, self.calls, holds)

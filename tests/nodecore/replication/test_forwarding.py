@@ -30,7 +30,7 @@ class Asker:
         self.sent: list[tuple[int, Forward]] = []
         breakers = LinkBreakers(100.0, Random(1), lambda _event: None)
         self.timers = Timers()
-        calls = Calls(self._send, breakers, self.timers, 2.0)
+        calls = Calls(self._send, breakers, self.timers, 2.0, Random(1))
         self.calls = calls
         clock = HybridClock(make_table("reference"), 7, lambda _name, _plain: None)
         self.forwarder = Forwarder(

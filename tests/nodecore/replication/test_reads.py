@@ -61,7 +61,7 @@ class Bystander:
         self.peers = Peers(own, lambda _peer: True, breakers.allows)
         for owner in self.owners:
             self.peers.on_link(owner, True)
-        self.calls = Calls(self._send, breakers, timers, 2.0)
+        self.calls = Calls(self._send, breakers, timers, 2.0, Random(1))
         store = Store(table, make_policy("lru", 1 << 24), 1 << 24, Random(1))
         self.own, self.store = own, store
         clock = HybridClock(table, 7, lambda _name, _plain: None)
