@@ -32,8 +32,9 @@ less than loopback or a gigabit network carries."""
 STREAM_BURST_S: Final = 0.1
 STEP_INTERVAL_S: Final = 0.5
 """Reports to the coordinator, and looks at what stands still."""
-PROGRESS_TIMEOUT_S: Final = 5.0
-"""A source that has sent nothing for so long is replaced by another."""
+PROGRESS_TIMEOUT_S: Final = 3.0
+"""A source that has sent nothing for so long is replaced by another; one that is at it gives a sign of
+life at least once a second."""
 COOLDOWN_S: Final = 0.5
 """Before a source that failed is asked again."""
 DROPS_PER_STEP: Final = 256

@@ -25,6 +25,7 @@ from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.placement.alike import Slots, count, exchange, mark
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
+from nodecore.replication.change_ports import COOLDOWN_S, PROGRESS_TIMEOUT_S
 from nodecore.replication.filling import slot_list, to_bitmap
 from nodecore.strong.lesson import Lesson, Request
 from nodecore.strong.standing import Duty, copies_of, duties
@@ -36,8 +37,6 @@ LEARNED: Final = 2
 """Complete, but this epoch's rounds may rest on promises that were forgotten."""
 FETCH: Final = "strong-fetch"
 STREAMED: Final = "strong-streamed"
-PROGRESS_TIMEOUT_S: Final = 5.0
-COOLDOWN_S: Final = 0.5
 GAP_MAX: Final = 2
 """To stop being an owner and become one again takes at least three epochs."""
 _ID_MAX: Final = 2**31
