@@ -280,8 +280,9 @@ class Nemesis:
         self._for_a_while(0.1, 4.0, resume)
 
     def _note_waking(self, process: SimProcess) -> None:
-        running = self._cluster.running
-        if running and self._cluster.topology().epoch > process.node.epoch():
+        if not self._cluster.is_known():
+            return
+        if self._cluster.topology().epoch > process.node.epoch():
             self._reached("paused-woke-behind")
 
     def _crash(self) -> None:

@@ -154,7 +154,14 @@ class SimProcess:
         self.paused = False
         self._world.note("resume", self.node_id)
         inbox, self._inbox = self._inbox, deque()
-        self.deliver(lambda: _run_all(inbox))
+        life = self.lives
+
+        def run_inbox() -> None:
+            for action in inbox:
+                if self.running and self.lives == life:
+                    action()
+
+        self.deliver(run_inbox)
 
     # -- wake-ups ----------------------------------------------------------------------------
 
@@ -291,8 +298,3 @@ class SimProcess:
 
 def _nothing() -> None:
     """A wake-up without input."""
-
-
-def _run_all(actions: deque[Callable[[], None]]) -> None:
-    for action in actions:
-        action()

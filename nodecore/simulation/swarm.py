@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, final
 
 from nodecore.simulation.checkers import check_convergence, check_copies, check_ring
 from nodecore.simulation.cluster import SimCluster
-from nodecore.simulation.history import History, Operation, Result
+from nodecore.simulation.core import ANSWER_S, Core, pick_core
+from nodecore.simulation.history import History, Result
 from nodecore.simulation.lease_load import LeaseLoad
 from nodecore.simulation.leases import check_leases
 from nodecore.simulation.nemesis import Nemesis
@@ -40,10 +41,6 @@ from nodecore.simulation.world import World
 CONVERGENCE_S: Final = 130.0  # Sixteen rounds of anti-entropy; lost messages spoil some.
 CORE_JUDGED_S: Final = 1.2
 """The last part of the liveness phase: until then the core may still find out who is broken."""
-_UNANSWERED: Final = ("", "no reply in time", "connection lost")
-ANSWER_S: Final = 2.6
-"""Within this every operation at the core is answered once it is its turn: the nodes' own time-out and
-a little."""
 
 
 @dataclass(slots=True)
@@ -111,8 +108,7 @@ class SwarmRun:
         self.judged = 0
         self.inconclusive = 0
         self._harming = False
-        self._core: list[SimProcess] = []
-        self._away: list[bytes] = []
+        self._core: Core | None = None
         self._broken_s = (math.inf, math.inf)
         """When the liveness phase was."""
 
@@ -154,12 +150,13 @@ class SwarmRun:
         self.cluster.network.sites.armed = False
 
     def _liveness(self) -> list[str]:
-        core = self._core = self._pick_core()
-        self.world.note("phase", "liveness", *(str(process.node_id) for process in core))
+        processes = pick_core(self.cluster, self.world.rng("core"))
+        core = self._core = Core(self.cluster, self.options, processes, self.reached)
+        names = core.names
+        self.world.note("phase", "liveness", *names)
         self._broken_s = (self.world.now_s, math.inf)
-        self.nemesis.heal(core)
-        self.nemesis.break_for_good(core)
-        names = [str(process.node_id) for process in core]
+        self.nemesis.heal(processes)
+        self.nemesis.break_for_good(processes)
         options = WorkloadOptions(
             clients=3,
             keys=9,
@@ -179,80 +176,13 @@ class SwarmRun:
         for load in loads:
             load.start()
         self.cluster.run(self.options.liveness_s - CORE_JUDGED_S)
-        # Nobody forgets anything from here on.
-        self._away = [key for key in self.core_keys if self._memory_is_away(key)]
+        core.look(self.core_keys)
         self.cluster.run(CORE_JUDGED_S)
         for load in loads:
             load.pause()
         self.cluster.run(ANSWER_S)
-        return self._judge_core(self.world.now_s - ANSWER_S - CORE_JUDGED_S, len(core))
-
-    def _pick_core(self) -> list[SimProcess]:
-        """A majority of the members and of the voters of every set that counts."""
-        rng = self.world.rng("core")
-        self.cluster.wait(self.cluster.is_known, 10.0, "anybody runs")
-        document = self.cluster.topology()
-        sets = [document.members]
-        if document.change is not None:
-            sets.append(document.change.members_next)
-        chosen: dict[str, None] = {}
-        for members in sets:
-            names = [str(member.node_id) for member in members]
-            voters = [str(member.node_id) for member in members if member.voter]
-            for group in (voters, names):
-                left = [name for name in rng.sample(group, len(group)) if name not in chosen]
-                while 2 * sum(name in chosen for name in group) <= len(group):
-                    chosen[left.pop()] = None
-        return [self.cluster.process(name) for name in sorted(chosen)]
-
-    def _judge_core(self, since_s: float, size: int) -> list[str]:
-        found: list[str] = []
-        members = len(self.cluster.members())
-        owned = min(self.options.replicas, members) > members - size
-        # A node that is heard but does not hear (or the reverse) goes on being believed in between.
-        must_succeed = owned and self.options.clocks_sound and not self.nemesis.one_sided
-        # Where many are killed at once, the memory of all owners of an eventual key may be away.
-        must_succeed = must_succeed and not self.options.strong_alone
-        asked = [op for op in self.strong_history if op.client.startswith("core")]
-        overdue = [*_overdue(self.core_history, self.world.now_s)]
-        overdue += _overdue(asked, self.world.now_s)
-        for operation in (*self.core_history, *asked):
-            if operation.begin_s < since_s:
-                continue
-            problem = ""
-            if operation.result is Result.INFO and operation.text in _UNANSWERED:
-                if operation in overdue:
-                    problem = f"was not answered ({operation.text or 'still open'})"
-            elif "clock" in operation.text and not self.options.clocks_sound:
-                self.reached("clock-unsettled")
-            elif operation in asked:
-                if operation.result is Result.OK:
-                    self.reached("strong-served-by-majority")
-            elif must_succeed and not operation.strict and operation.result is not Result.OK:
-                # Whoever loses sight of an owner in the middle says that it does not know.
-                stood = operation.conditions_begin == operation.conditions_end
-                if stood and (operation.kind != "read" or operation.key not in self._away):
-                    problem = f"did not succeed: {operation.text}"
-            else:
-                self.reached("core-served-alone")
-            if problem:
-                found.append(f"at the healed core {_named(operation)} {problem}")
-        return found[:5]
-
-    def _memory_is_away(self, key: bytes) -> bool:
-        """Whether so many of the core's owners of a key have lost their memory that the rest can't vouch
-        for a miss, while others, who know what was acknowledged, can't be asked: no answer is right.
-        """
-        core = {str(process.node_id): process for process in self._core if process.running}
-        node = next(process.node for process in core.values())
-        slot = node.table.slot_of(key)
-        owners = [str(name) for name in node.owners(slot)]
-        inside = [core[name].node for name in owners if name in core]
-        filled = sum(owner.coordinator.reader.filled(slot) for owner in inside)
-        routing = node.standing.routing
-        assert routing is not None
-        vouch = routing.route(key, slot).absences
-        return len(inside) < len(owners) and filled < min(vouch, len(inside))
+        since_s = self.world.now_s - ANSWER_S - CORE_JUDGED_S
+        return core.judge([self.core_history], self.strong_history, since_s, self.nemesis.one_sided)
 
     def _settle(self) -> list[str]:
         cluster, workload = self.cluster, self.workload
@@ -325,7 +255,7 @@ class SwarmRun:
         broken for good: refusing them is right.
         """
         found = {result.value: 0 for result in Result}
-        core = [str(process.node_id) for process in self._core]
+        core = [] if self._core is None else self._core.names
         begin_s, end_s = self._broken_s
         for history in (self.history, self.core_history, self.strong_history):
             for operation in history:
@@ -351,30 +281,6 @@ class SwarmRun:
         for process in processes:
             if process.stopped is not None and process.stopped.exit_code == 0:
                 self.reached("left")
-
-
-def _overdue(operations: Iterable[Operation], until_s: float) -> list[Operation]:
-    """Operations that were not answered within ``ANSWER_S`` of their turn.
-
-    Replies keep their order on a connection: who sends without waiting has its turn when everything
-    before has been answered.
-    """
-    found: list[Operation] = []
-    ready_s: dict[tuple[str, int], float] = {}
-    for operation in operations:
-        connection = operation.client, operation.connection
-        turn_s = max(operation.begin_s, ready_s.get(connection, 0.0))
-        ready_s[connection] = max(turn_s, operation.answered_s)
-        if min(operation.answered_s, until_s) > turn_s + ANSWER_S:
-            found.append(operation)
-    return found
-
-
-def _named(operation: Operation) -> str:
-    return (
-        f"{operation.kind} of {operation.key.decode()} by {operation.client} at {operation.node} "
-        f"at {operation.begin_s:.4f}"
-    )
 
 
 def run_swarm(

@@ -39,22 +39,6 @@ def test_a_run_that_breaks_off_is_a_violation(monkeypatch: pytest.MonkeyPatch) -
     assert "out of cheese" in run_swarm(3).violations[0]
 
 
-def test_nothing_is_expected_of_a_core_that_has_lost_its_memory() -> None:
-    run = SwarmRun(draw(44), 44)
-    run.cluster.start()
-    core = run._core = [run.cluster.process(f"n{number}") for number in (1, 2, 3)]
-    node = core[0].node
-    names = {process.node_id for process in core}
-    keys = [b"k%d" % number for number in range(200)]
-    inside = {key: names.issuperset(node.owners(node.table.slot_of(key))) for key in keys}
-    assert set(inside.values()) == {True, False}
-    assert not any(map(run._memory_is_away, keys)), "everybody has its memory"
-    for process in core:
-        process.node.coordinator.reader.filled = lambda _slot: False
-    for key in keys:
-        assert run._memory_is_away(key) is not inside[key], "whom they need is in the core"
-
-
 def result(seed: int, digest: str, violations: list[str] | None = None) -> SeedResult:
     return SeedResult(
         seed, digest, violations or [], [], "again", 1, 4, 90, 100, 10, 2.0, 0.5, {"joined": 3}
