@@ -23,10 +23,10 @@ from nodecore.heat.merge import merge_hot_keys
 from nodecore.ids import NodeId, Now
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
+from nodecore.request_numbers import RequestNumbers
 from nodecore.requests import Done, Failed, Outcome
 from nodecore.statistics import KeyHeat, NodeStatistics
 from nodecore.status import merge_status, natural_order, slot_counts
-from nodecore.streams import StreamNumbers
 from nodecore.timers import Timer
 from transport.messages import Admin, AdminReply, ErrorReply, Lane, Message
 
@@ -102,7 +102,7 @@ class ClusterFigures:
 
     def __init__(self, node: Node, rng: Random) -> None:
         self._node = node
-        self._streams = StreamNumbers(STREAM_FIRST, _STREAMS, rng)
+        self._streams = RequestNumbers(STREAM_FIRST, _STREAMS, rng)
         self._counted: tuple[Topology, dict[str, tuple[int, int]]] | None = None
         self._status = _Part("status", self._merge_status)
         self._hot_keys = _Part("hot-keys", self._merge_hot_keys)

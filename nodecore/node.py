@@ -109,7 +109,9 @@ class Node:
         self.standing = Standing(self)
         self.change_history = ChangeHistory(self.send, self.persist, persisted)
         self._compose(config, rng)
-        self.strong = StrongRoom(self, change_ports(self), Random(rng.random()), persisted)
+        self.strong = StrongRoom(
+            self, change_ports(self, Random(rng.random())), Random(rng.random()), persisted
+        )
         self.settings = NodeSettings(self, persisted)
         self.chain.restore(persisted, now)
 
@@ -136,7 +138,7 @@ class Node:
         self.coordinator.on_read = self.coordinator.reader.on_used = self.heat.note_reads
         self.coordinator.on_latency = self.recorder.record_latency
         self.topology_changes = TopologyChanges(
-            change_ports(self),
+            change_ports(self, Random(rng.random())),
             self.store,
             self.timers,
             own_member(config),

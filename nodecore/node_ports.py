@@ -58,7 +58,7 @@ def coordinator_ports(node: Node, rng: Random) -> CoordinatorPorts:
     )
 
 
-def change_ports(node: Node) -> ChangePorts:
+def change_ports(node: Node, rng: Random) -> ChangePorts:
     """For joins, leaves and removals."""
     return ChangePorts(
         node_id=node.node_id,
@@ -71,5 +71,6 @@ def change_ports(node: Node) -> ChangePorts:
         emit=node.emit,
         stop=lambda reason, exit_code: node.add_effect(Stop(reason, exit_code)),
         on_filled=node.standing.refresh_gate,
+        rng=rng,
         heat_bands=lambda: node.heat.bands,
     )

@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, TypeAlias, final
 
 from nodecore.ids import NodeId, Now
-from nodecore.streams import StreamNumbers
+from nodecore.request_numbers import RequestNumbers
 from nodecore.timers import Timer, Timers
 from nodecore.verb_arguments import Arguments
 from transport.messages import Admin, AdminReply, ErrorReply, Lane, Message
@@ -52,7 +52,7 @@ class PeerQuestions:
     ) -> None:
         self._send = send
         self._timers = timers
-        self._streams = StreamNumbers(STREAM_FIRST, _STREAMS, rng)
+        self._streams = RequestNumbers(STREAM_FIRST, _STREAMS, rng)
         self._asked: dict[int, _Round] = {}
         self._rounds = 0
 

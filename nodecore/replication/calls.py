@@ -20,8 +20,8 @@ from typing import Final, TypeAlias
 from nodecore.errors import Code
 from nodecore.ids import NodeId, Now
 from nodecore.replication.deadlines import Deadlines, Expiring
+from nodecore.request_numbers import RequestNumbers
 from nodecore.resilience.breakers import LinkBreakers
-from nodecore.streams import StreamNumbers
 from nodecore.timers import Timers
 from transport.messages import ErrorReply, Lane, Message
 
@@ -87,7 +87,7 @@ class Calls:
         self._breakers = breakers
         self._deadlines = Deadlines(timers, timeout_s)
         self._calls: dict[int, _Call] = {}
-        self._streams = StreamNumbers(1, STREAMS_MAX - 1, rng)
+        self._streams = RequestNumbers(1, STREAMS_MAX - 1, rng)
         self.timed_out = 0
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ member view; tests fill it with fakes.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from random import Random
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from nodecore.consensus.outcome import OnResult
@@ -95,5 +96,7 @@ class ChangePorts(NamedTuple):
     """End the process: (reason, exit code)."""
     on_filled: Callable[[Now], None]
     """The slots that this node may answer for have changed."""
+    rng: Random
+    """Numbers what is asked of others."""
     heat_bands: Callable[[], Sequence[float]]
     """Operations lately on each of equal ranges of slots: cold slots move first."""

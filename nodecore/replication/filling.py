@@ -20,9 +20,10 @@ from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, Epoch, NodeId, Now
 from nodecore.replication.change_ports import COOLDOWN_S, PROGRESS_TIMEOUT_S, ChangePorts
 from nodecore.replication.slot_needs import Need
+from nodecore.request_numbers import RequestNumbers
 from transport.messages import ChangeStep, Lane
 
-_ID_MAX: Final = 2**31
+_IDS: Final = 2**31
 _SLOTS: Final = tuple(range(SLOTS_COUNT))
 _FLAGS: Final = bytes.maketrans(b"01", b"\x00\x01")
 
@@ -75,7 +76,7 @@ class Filling:
         self._tasks: dict[int, _Task] = {}
         self._fetches: dict[NodeId, _Fetch] = {}
         self._rest_until_s: dict[NodeId, float] = {}
-        self._last_id = 0
+        self._numbers = RequestNumbers(1, _IDS, ports.rng)
         self._epoch = Epoch(0)
         self._joint = False
         self._sources: tuple[NodeId, ...] = ()
@@ -244,10 +245,10 @@ class Filling:
         return not resting and self._ports.is_live(source)
 
     def _ask(self, source: NodeId, slots: list[int], now: Now) -> None:
-        self._last_id = self._last_id % _ID_MAX + 1
-        self._fetches[source] = _Fetch(self._last_id, slots, now.mono_s)
+        number = self._numbers.take(())
+        self._fetches[source] = _Fetch(number, slots, now.mono_s)
         fields = {
-            "id": self._last_id,
+            "id": number,
             "cause": "stream" if self._joint else "repair",
             "slots": to_bitmap(slots),
         }

@@ -18,6 +18,7 @@ It stores nothing and decides no change of the topology.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from random import Random
 from typing import Final, NamedTuple, final
 
 from nodecore.effects import Emit, Severity
@@ -27,6 +28,7 @@ from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
 from nodecore.replication.change_ports import COOLDOWN_S, PROGRESS_TIMEOUT_S
 from nodecore.replication.filling import slot_list, to_bitmap
+from nodecore.request_numbers import RequestNumbers
 from nodecore.strong.lesson import Lesson, Request
 from nodecore.strong.standing import Duty, copies_of, duties
 from transport.messages import ChangeStep, Lane, Message
@@ -39,7 +41,7 @@ FETCH: Final = "strong-fetch"
 STREAMED: Final = "strong-streamed"
 GAP_MAX: Final = 2
 """To stop being an owner and become one again takes at least three epochs."""
-_ID_MAX: Final = 2**31
+_IDS: Final = 2**31
 
 
 class LearningPorts(NamedTuple):
@@ -55,6 +57,8 @@ class LearningPorts(NamedTuple):
     """What may be voted on has changed: to be kept."""
     ask_for_epoch: Callable[[Now], None]
     """Everything is learned: propose a document, so that an epoch begins."""
+    rng: Random
+    """Numbers what is asked of others."""
 
 
 @final
@@ -78,7 +82,7 @@ class Learning:
         """Everybody whom any slot may be asked of."""
         self._fetches: dict[NodeId, Request] = {}
         self._rest_until_s: dict[NodeId, float] = {}
-        self._number = 0
+        self._numbers = RequestNumbers(1, _IDS, ports.rng)
         self._topology: Topology | None = None
         self._slot_map: SlotMap | None = None
         self._generation = 0
@@ -260,20 +264,14 @@ class Learning:
         incomplete = dict.fromkeys(slot_list(fields.get("incomplete")))
         touched: list[int] = []
         for slot in slot_list(fields.get("slots")):
-            if slot not in fetch.outstanding:
+            if fetch.outstanding.pop(slot, 0) == 0:
                 continue
-            del fetch.outstanding[slot]
             task = self._tasks.get(slot)
-            if task is None:
-                continue
-            if slot in self._spoiled:
-                del self._spoiled[slot]
-            else:
+            if task is not None and self._spoiled.pop(slot, 0) == 0:
                 self._tasks[slot] = task.heard(peer, slot not in incomplete)
                 touched.append(slot)
         if fields.get("ended") is True:
-            del self._fetches[peer]
-            self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
+            self.on_unreachable(peer, now)
         self._finish_settled(touched, now)
         if peer not in self._fetches:
             self._plan(now)
@@ -303,8 +301,7 @@ class Learning:
         """Give up sources that stand still, ask others, and ask for an epoch when all is learned."""
         for peer, fetch in list(self._fetches.items()):
             if now.mono_s > fetch.progress_s + PROGRESS_TIMEOUT_S or not self._ports.is_live(peer):
-                del self._fetches[peer]
-                self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
+                self.on_unreachable(peer, now)
         self._accept_losses(now)
         if self._tasks:
             self._plan(now)
@@ -312,7 +309,7 @@ class Learning:
             self._ask_for_epoch(now)
 
     def on_unreachable(self, peer: NodeId, now: Now) -> None:
-        """The request did not reach it, or the link broke."""
+        """The request did not reach it, the link broke, or for another reason nothing more comes."""
         if self._fetches.pop(peer, None) is not None:
             self._rest_until_s[peer] = now.mono_s + COOLDOWN_S
 
@@ -342,9 +339,9 @@ class Learning:
     def _ask(self, source: NodeId, slots: list[int], now: Now) -> None:
         topology = self._topology
         assert topology is not None
-        self._number = self._number % _ID_MAX + 1
-        self._fetches[source] = Request(self._number, slots, now.mono_s)
-        fields = {"id": self._number, "slots": to_bitmap(slots)}
+        number = self._numbers.take(())
+        self._fetches[source] = Request(number, slots, now.mono_s)
+        fields = {"id": number, "slots": to_bitmap(slots)}
         self._ports.send(source, Lane.CONTROL, 0, ChangeStep(topology.epoch, FETCH, fields))
 
     def _finish_settled(self, slots: Iterable[int], now: Now) -> None:

@@ -95,6 +95,7 @@ class StrongRoom:
                 self._drop_slots,
                 self._on_change,
                 self._ask_for_epoch,
+                ports.rng,
             )
         )
         self.founding = Founding(self._id, node.send, self._on_founding, self._keep)

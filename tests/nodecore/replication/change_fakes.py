@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 from nodecore.config import Addresses
 from nodecore.consensus.outcome import OnResult
@@ -83,6 +84,7 @@ class Outbox:
     suspects: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     heat: dict[int, float] = field(default_factory=dict)
+    life: int = 1
 
     def ports(self) -> ChangePorts:
         return ChangePorts(
@@ -96,6 +98,7 @@ class Outbox:
             emit=self.events.append,
             stop=lambda reason, exit_code: self.stops.append((reason, exit_code)),
             on_filled=self._on_filled,
+            rng=Random(self.life),
             heat_bands=lambda: [self.heat.get(slot, 0.0) for slot in range(SLOTS_COUNT)],
         )
 

@@ -14,8 +14,8 @@ A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 
 
 class Bench:
-    def __init__(self) -> None:
-        self.outbox = Outbox("me")
+    def __init__(self, life: int = 1) -> None:
+        self.outbox = Outbox("me", life=life)
         self.done = 0
         self.filling = Filling(self.outbox.ports(), self._on_done)
 
@@ -65,6 +65,19 @@ def test_a_slot_is_complete_once_enough_sources_have_streamed_it() -> None:
     assert (bench.filling.left, bench.filling.complete[5], bench.done) == (0, 1, 1)
     assert not bench.asked()
     assert (bench.filling.entries, bench.filling.bytes) == (6, 60)
+
+
+def test_what_was_streamed_to_an_earlier_life_is_not_here() -> None:
+    before, bench = Bench(life=1), Bench(life=2)
+    before.want([5, 9])
+    bench.want([5, 9])
+    asked_before, asked = before.asked(), bench.asked()
+    for source in (A, B):
+        bench.streamed(source, asked_before[source][0], [5, 9])
+    assert bench.filling.left == 2
+    for source in (A, B):
+        bench.streamed(source, asked[source][0], [5, 9])
+    assert bench.filling.left == 0
 
 
 def test_nothing_to_wait_for_is_complete_at_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 from nodecore.config import Addresses
 from nodecore.effects import Emit
@@ -36,7 +37,7 @@ def later(document: Topology) -> Topology:
 
 
 class Learner:
-    def __init__(self, node: NodeId = N1) -> None:
+    def __init__(self, node: NodeId = N1, life: int = 1) -> None:
         self.sent: list[tuple[NodeId, ChangeStep]] = []
         self.events: list[Emit] = []
         self.epochs_asked = 0
@@ -44,7 +45,7 @@ class Learner:
         self.learning = Learning(
             LearningPorts(
                 node, self._send, lambda _peer: True, self.events.append, lambda _slot, _now: 0,
-                lambda _now: None, self._ask_for_epoch,
+                lambda _now: None, self._ask_for_epoch, Random(life),
             )
         )  # fmt: skip
 
@@ -63,9 +64,10 @@ class Learner:
         slot_map = SlotMap.compile(document)
         self.learning.on_topology(document, slot_map, self.now, trusted=trusted)
 
-    def answer(self, *, complete: bool = True) -> list[NodeId]:
-        """All that was asked streams everything; who was asked."""
-        asked, self.sent = self.sent, []
+    def answer(self, *, complete: bool = True, of: Learner | None = None) -> list[NodeId]:
+        """All that was asked streams everything; who was asked. ``of``: what that one asked."""
+        asking = of or self
+        asked, asking.sent = asking.sent, []
         for peer, message in asked:
             assert message.step == FETCH
             assert isinstance(message.fields, dict)
@@ -95,6 +97,16 @@ def test_who_lost_its_state_votes_only_after_both_others_and_a_new_epoch() -> No
     learner.adopt(later(FIRST))
     assert learner.learning.votes(5)
     assert learner.learning.lacking == 0
+
+
+def test_what_was_streamed_to_an_earlier_life_is_not_learned() -> None:
+    before, learner = Learner(life=1), Learner(life=2)
+    before.adopt(FIRST)
+    learner.adopt(FIRST)
+    assert sorted(learner.answer(of=before)) == [N2, N3]
+    assert learner.learning.states[5] != LEARNED
+    learner.answer()
+    assert learner.learning.states[5] == LEARNED
 
 
 def test_sources_that_are_learners_themselves_do_not_count() -> None:

@@ -1,7 +1,7 @@
-"""Stream numbers of the requests that one room of a node has under way.
+"""Numbers of the requests that one room of a node has under way.
 
-An answer names the request's number and nothing else, and travels on whatever link its receiver has
-by then. A node that restarts therefore begins at a random number: what a peer still answers to its
+An answer names the request's number and nothing else of it, and travels on whatever link its receiver
+has by then. A node that restarts therefore begins at a random number: what a peer still answers to its
 earlier life must not be taken for the answer to a new request.
 """
 
@@ -13,7 +13,7 @@ from typing import final
 
 
 @final
-class StreamNumbers:
+class RequestNumbers:
     """Numbers from ``first`` on, ``count`` in all, over and over.
 
     Args:
