@@ -179,11 +179,16 @@ class KeyRead:
 
     @property
     def unfenced(self) -> int:
-        """Owners to be that must still answer, see ``Route.fences_needed``."""
+        """Owners to be that must still answer, see ``Route.fences_needed``.
+
+        A miss is looked for when an owner has reported one: whoever is asked answers for the key, and
+        with R=1 that is the first owner, as in any epoch.
+        """
         following = self.route.owners_next
         if following is None:
             return 0
-        needed = self.route.fences_needed(self.operation.level, found=self.best is not None)
+        found = self.best is not None or not self.absent
+        needed = self.route.fences_needed(self.operation.level, found=found)
         return needed - sum(node in self.heard for node in following)
 
     @property
