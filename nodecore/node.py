@@ -134,6 +134,7 @@ class Node:
             self.recorder.load_hint,
         )
         self.heat = HeatCounter(self.table, counts=make_key_counts(self.table.compiled))
+        self.coordinator.on_flush = lambda on_outcome, now: flush(self, on_outcome, now)
         self.coordinator.on_write = self.heat.note_writes
         self.coordinator.on_read = self.coordinator.reader.on_used = self.heat.note_reads
         self.coordinator.on_latency = self.recorder.record_latency
@@ -311,7 +312,7 @@ class Node:
         if type(request) is KeyCount:
             return Done(self.strong.key_count(self.standing.primary_slots))
         if type(request) is Flush:
-            return flush(self, on_outcome, now)
+            return self.coordinator.flush_all(on_outcome, now)
         return self.coordinator.submit(request, on_outcome, now)
 
     def owners(self, slot: int) -> Sequence[NodeId]:

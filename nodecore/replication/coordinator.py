@@ -29,7 +29,18 @@ from nodecore.replication.updates import Updater
 from nodecore.replication.versions import HybridClock
 from nodecore.replication.wire import MalformedPlain, outcome_to_plain, request_from_plain
 from nodecore.replication.writes import Writer
-from nodecore.requests import Done, Failed, Flag, Outcome, Read, Request, Unknown, Update, Write
+from nodecore.requests import (
+    Done,
+    Failed,
+    Flag,
+    Flush,
+    Outcome,
+    Read,
+    Request,
+    Unknown,
+    Update,
+    Write,
+)
 from nodecore.resilience.breakers import LinkBreakers
 from nodecore.routing import Peers, Routing
 from nodecore.storage.memory import Store
@@ -127,6 +138,8 @@ class Coordinator:
         self.on_read: Callable[[Sequence[bytes]], None] = _ignore_keys
         """Called with keys that a client reads and that touch no entry, here or elsewhere: those that
         are not there, and strong ones."""
+        self.on_flush: Callable[[OnOutcome, Now], Outcome | None] = _no_flush
+        """Flushes at this node."""
         self.on_latency: Callable[[str, int, int], None] = _ignore_latency
         """Called with (``read`` or ``write``, microseconds, 1) for each request of a client."""
 
@@ -153,6 +166,10 @@ class Coordinator:
             self._count(request, outcome)
         return outcome
 
+    def flush_all(self, on_outcome: OnOutcome, now: Now) -> Outcome | None:
+        """FLUSHALL, here or at a node with a better clock: its moment is a version, too."""
+        return self._run(Flush(), on_outcome, now, forwarded=False)
+
     def _run(
         self, request: Request, on_outcome: OnOutcome, now: Now, *, forwarded: bool
     ) -> Outcome | None:
@@ -171,6 +188,10 @@ class Coordinator:
                 if not self._ports.clock.may_coordinate(now):
                     return self._write_elsewhere(request, on_outcome, now, forwarded=forwarded)
                 return self.writer.write(request, on_outcome, now)
+            case Flush():
+                if not self._ports.clock.may_coordinate(now):
+                    return self._write_elsewhere(request, on_outcome, now, forwarded=forwarded)
+                return self.on_flush(on_outcome, now)
             case Update():
                 if not forwarded:
                     self.writes += 1
@@ -195,7 +216,7 @@ class Coordinator:
         return self.strong.run(request, on_outcome, now, forwarded=forwarded, elsewhere=elsewhere)
 
     def _write_elsewhere(
-        self, request: Write, on_outcome: OnOutcome, now: Now, *, forwarded: bool
+        self, request: Write | Flush, on_outcome: OnOutcome, now: Now, *, forwarded: bool
     ) -> Outcome | None:
         """Peers would refuse this node's versions: let a node with a better clock make one."""
         if forwarded:
@@ -312,6 +333,10 @@ class Coordinator:
 
 def _ignore_keys(_keys: Sequence[bytes]) -> None:
     """Until heat is wired."""
+
+
+def _no_flush(_on_outcome: OnOutcome, _now: Now) -> Outcome:
+    return Failed(Code.NOT_READY, "this node can't flush yet", 0.5)
 
 
 def _ignore_latency(_kind: str, _microseconds: int, _count: int) -> None:

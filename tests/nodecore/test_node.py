@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nodecore.errors import Code
-from nodecore.ids import Epoch, NodeId
+from nodecore.ids import Epoch, NodeId, Now
 from nodecore.node_tick import RESIDENT_SHARE_MAX, RESIDENT_SPARE_BYTES
 from nodecore.placement.hashing import slot_of
 from nodecore.replication.changes import INTEGER_MAX
@@ -577,11 +577,23 @@ def test_a_node_that_lost_its_records_does_not_wait_either() -> None:
     assert node.ready()
 
 
+def test_a_flush_is_dated_by_a_sound_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    pump = Pump(3)
+    pump.submit("n2", Write((b"k",), (b"1",)))
+    clock = pump.nodes["n1"].clock
+    clock.offset_ms = COORDINATE_OFFSET_MS_MAX + 1.0
+    drawn: list[Now] = []
+    monkeypatch.setattr(clock, "next", drawn.append)
+    assert isinstance(pump.submit("n1", Flush()), Done)
+    assert not drawn
+    assert value_of(pump.submit("n2", Read((b"k",)))) is None
+
+
 def test_with_no_sound_clock_anywhere_a_write_is_refused_for_that_reason() -> None:
     pump = Pump(3)
     for node in pump.nodes.values():
         node.clock.offset_ms = COORDINATE_OFFSET_MS_MAX + 1.0
-    for request in (Write((b"k",), (b"1",)), Update(b"k", Change.INCREMENT, (1,))):
+    for request in (Write((b"k",), (b"1",)), Update(b"k", Change.INCREMENT, (1,)), Flush()):
         outcome = pump.submit("n1", request)
         assert isinstance(outcome, Failed)
         assert outcome.code is Code.NOT_READY
