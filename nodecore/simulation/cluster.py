@@ -60,6 +60,7 @@ class SimCluster:
         """Told of every process just before its life ends."""
         self.may_die: Callable[[SimProcess], bool] = lambda _process: True
         """Asked before chance alone kills a process."""
+        self._newest: Topology | None = None
         self.clock_ahead_ms = 0.0
         """By how much all clocks, later ones too, were set ahead together."""
         count = self.options.nodes
@@ -114,10 +115,13 @@ class SimCluster:
         return any(p.node.chain.document is not None for p in self.running)
 
     def topology(self) -> Topology:
-        """The newest document that any running node knows."""
+        """The newest document that any running node knows, or when none does, that any knew."""
         documents = [p.node.chain.document for p in self.running]
         known = [document for document in documents if document is not None]
-        return max(known, key=lambda document: (document.generation, document.epoch))
+        if known:
+            self._newest = max(known, key=lambda document: (document.generation, document.epoch))
+        assert self._newest is not None, "nobody has ever known a document"
+        return self._newest
 
     @property
     def running_members(self) -> list[SimProcess]:

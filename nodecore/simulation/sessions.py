@@ -41,7 +41,8 @@ class Rules:
     inversion_s: float = 0.1
     """By how much the clocks of two nodes may disagree about which write was later."""
     ahead_s: float = 0.0
-    """By how much more a node may date what it takes while nobody can refuse it. A flush leaves that."""
+    """By how much more a node may date what it alone acknowledges, while nobody can refuse it. A flush
+    leaves that, and it stands above what others write meanwhile."""
     ordered: bool = True
     """Whether the writes of one connection get versions in their order, too: not when its node may
     find its clock unsound, and lets others make versions for it."""
@@ -163,4 +164,5 @@ def _comes_after(write: Operation, source: Operation, rules: Rules) -> bool:
     if write.sequence <= source.sequence:
         return False
     same = (write.client, write.connection) == (source.client, source.connection)
-    return source.end_s + (0.0 if same and rules.ordered else rules.inversion_s) < write.begin_s
+    apart_s = 0.0 if same and rules.ordered else rules.inversion_s
+    return source.end_s + apart_s + (0.0 if source.strict else rules.ahead_s) < write.begin_s

@@ -88,6 +88,16 @@ def test_clocks_may_turn_close_writes_of_two_connections_around() -> None:
     assert len(check_sessions(history, Rules(inversion_s=0.05))) == 1
 
 
+def test_what_a_node_with_a_jumped_clock_acknowledged_alone_may_stand_above_later_writes() -> None:
+    for alone in (True, False):
+        history = History()
+        write(history, 1, 1.0, delete=True, strict=not alone)
+        write(history, 2, 2.0)
+        read(history, 0, 3.0)
+        found = check_sessions(history, Rules(inversion_s=0.1, ahead_s=2.0))
+        assert bool(found) is not alone
+
+
 def test_the_writes_of_one_connection_stay_in_order() -> None:
     history = History()
     write(history, 1, 1.0)
