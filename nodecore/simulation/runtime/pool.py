@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from nodecore.simulation.summary import SeedResult, result_of
 from nodecore.simulation.swarm import run_swarm
@@ -35,8 +36,21 @@ def run_seeds(seeds: Sequence[int], jobs: int = 0) -> Iterator[SeedResult]:
         return
     # Fresh interpreters: nothing that an earlier import left behind can matter.
     context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=collect_by_seed) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker) as pool:
         yield from pool.map(run_one_and_collect, seeds)
+
+
+def _begin_worker() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    collect_by_seed()
+
+
+def _end_with_parent() -> None:
+    """A run that is killed takes its workers with it: each holds the pipe that would tell the other."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def collect_by_seed() -> None:
