@@ -18,6 +18,7 @@ from nodecore.simulation.ambushes import Ambusher
 from nodecore.simulation.cluster import SimCluster
 from nodecore.simulation.disk import DamagedRecord
 from nodecore.simulation.history import FOREVER
+from nodecore.simulation.losses import has_left, may_lose_memory
 from nodecore.simulation.process import SimProcess
 from nodecore.simulation.strong_load import StrongLoad
 from nodecore.simulation.swarm_options import JUMP_AHEAD_MS_MAX, MEMBERS_MAX, SwarmOptions
@@ -37,12 +38,6 @@ class FlushAttempt:
     begin_s: float
     end_s: float = FOREVER
     """When it was acknowledged."""
-
-
-def has_left(process: SimProcess) -> bool:
-    """Whether a process ended itself in order."""
-    ended = process.stopped
-    return not process.running and ended is not None and ended.exit_code == 0
 
 
 @final
@@ -193,24 +188,8 @@ class Nemesis:
         return self._rng.choice(running) if len(running) > 1 else None
 
     def may_lose_memory(self, victim: SimProcess) -> bool:
-        """Whether all others hold what they should."""
-        cluster = self._cluster
-        members = {member.node_id: None for member in cluster.topology().members}
-        strong = [k for k in cluster.topology().keyspaces if k.mode == "strong"]
-        if any(keyspace.n < _MEMBERS_MIN or keyspace.n_next for keyspace in strong):
-            return False
-        for process in cluster.processes.values():
-            if process is victim or has_left(process):
-                continue
-            if not process.running or process.paused or process.node_id not in members:
-                return False
-            node = process.node
-            if node.topology_changes.filling.left or not node.ready() or node.chain.abstaining:
-                return False
-            if not node.strong.settled or any(node.coordinator.hints.targets):
-                # What somebody has missed is still to be delivered to it.
-                return False
-        return victim.running
+        """See :func:`losses.may_lose_memory`."""
+        return may_lose_memory(self._cluster, victim, strong_alone=self._options.strong_alone)
 
     def _start(self, process: SimProcess) -> None:
         try:
@@ -294,9 +273,9 @@ class Nemesis:
             victim.disk.wipe()
             self._reached("wiped")
 
-    def _isolate(self, name: str, low_s: float, high_s: float) -> None:
+    def _isolate(self, name: str, low_s: float, high_s: float, *, abrupt: bool = False) -> None:
         others = [other for other in map(str, self._cluster.processes) if other != name]
-        self._cluster.cut([name], others)
+        self._cluster.cut([name], others, abrupt=abrupt)
         self._for_a_while(low_s, high_s, lambda: self._heal_pairs([name], others))
 
     def _crash_torn(self) -> None:

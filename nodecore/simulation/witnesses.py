@@ -3,7 +3,8 @@
 A fault that falls at random seldom meets the moment in which a single loss would be one too many for a
 protocol that is wrong. These look into nodes, as no client can, and wait for it:
 
-* a bare majority holds the newest value of some strong key: one of it is wiped, another one cut off;
+* a bare majority holds the newest value of some strong key (mostly because the others were cut off): one
+  of it is wiped, another one cut off, and who has missed the value is back;
 * a change of the owners has begun: an owner that stays is cut off until it is over;
 * an acceptor has promised and heard no more of the round: it dies, while others have not heard of that
   round at all, and get between.
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from random import Random
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, Protocol, final
 
 from nodecore.consensus.acceptor import AcceptorState
 from nodecore.consensus.ballot import NO_BALLOT
@@ -23,10 +24,19 @@ from nodecore.simulation.cluster import SimCluster
 from nodecore.simulation.process import SimProcess
 
 _WITNESS_S: Final = (0.02, 1.5)
+_AWAY_S: Final = (0.2, 0.7)
+"""How long somebody is away before one looks: values are acknowledged meanwhile that it misses."""
 _CHANGE_S: Final = (0.02, 3.0)
 _PROMISE_S: Final = (0.005, 0.8)
 """How often one looks, and for how long."""
 _ISOLATED_S: Final = (2.0, 4.0)
+
+
+class Isolate(Protocol):
+    """Cuts a node off for a while: at least, at most so many seconds."""
+
+    def __call__(self, name: str, low_s: float, high_s: float, *, abrupt: bool = False) -> None:
+        """``abrupt``: what is under way is lost."""
 
 
 class Powers(NamedTuple):
@@ -35,8 +45,7 @@ class Powers(NamedTuple):
     active: Callable[[], bool]
     may_lose_memory: Callable[[SimProcess], bool]
     may_die: Callable[[SimProcess], bool]
-    isolate: Callable[[str, float, float], None]
-    """Cut a node off for a while: at least, at most so many seconds."""
+    isolate: Isolate
     join: Callable[[], SimProcess | None]
     """Let another node join, if there is room for one."""
     start: Callable[[SimProcess], None]
@@ -59,8 +68,14 @@ class Stalker:
         self._rng = rng
 
     def wipe_witness(self) -> None:
-        """Wipe one of a bare majority, as soon as there is one."""
-        self._wait(self._wipe_witness, *_WITNESS_S)
+        """Wipe one of a bare majority, as soon as there is one; mostly, see to it that there is."""
+        names = [str(process.node_id) for process in self._cluster.running]
+        away_s = 0.0
+        if len(names) > 2 and self._rng.random() < 0.8:
+            away_s = self._rng.uniform(*_AWAY_S)
+            self._powers.isolate(self._rng.choice(names), away_s, away_s, abrupt=True)
+        look = partial(self._wait, self._wipe_witness, *_WITNESS_S)
+        self._cluster.world.after(away_s, look)
 
     def kill_promiser(self) -> None:
         """Let others than one acceptor hear late of a proposer, and kill that acceptor between its

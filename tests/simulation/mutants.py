@@ -66,7 +66,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(strong_keys.promise_forgotten, strong_alone, seed=3),
         Mutant(strong_keys.promise_not_persisted, with_faults("ambush"), seed=5),
         Mutant(strong_keys.amnesia, strong_alone, seed=3),
-        Mutant(strong_keys.wiped_node_votes, with_faults("wipe-witness", keys=strong), seed=1),
+        Mutant(strong_keys.wiped_node_votes, with_faults("wipe-witness", keys=strong), seed=18),
         Mutant(strong_keys.one_sided_eviction, strong_alone, seed=3),
         Mutant(strong_keys.old_owners_alone, with_faults("ambush", *CHANGES, keys=strong), seed=1),
         Mutant(strong_keys.new_owners_alone, with_faults("ambush"), seed=2),
