@@ -120,19 +120,35 @@ class Core:
             return False
         if operation.kind == "read" and operation.key in self._away:
             return False
-        # A node that is heard only slowly is not asked either.
+        # A node that is heard only slowly, or has not been heard again yet, is not asked either.
         members = max(self._members_max, len(self._cluster.members()))
         outside = members - len(self.processes) + self._doubted(operation)
         return min(self._options.replicas, members) > outside
 
     def _doubted(self, operation: Operation) -> int:
-        """Nodes of the core to which the breaker of the operation's node was not closed."""
+        """Nodes of the core that the operation's node had reason not to ask: the breaker to them was not
+        closed, or they were suspect for the moment; who still is in the end counts as asked.
+        """
         node = next((p for p in self.processes if str(p.node_id) == operation.node), None)
-        states: dict[str, str] = {}
+        breakers: dict[str, str] = {}
+        suspects: dict[str, bool] = {}
+        refuted: dict[str, bool] = {}
         for at_s, event in () if node is None else node.events:
-            if event.kind.startswith("breaker.") and at_s <= operation.answered_s:
-                states[str(dict(event.fields).get("peer"))] = event.kind
-        return sum(states.get(name, _CLOSED) != _CLOSED for name in self.names)
+            fields = dict(event.fields)
+            about = str(fields.get("peer") or fields.get("node"))
+            before = at_s <= operation.answered_s
+            if event.kind.startswith("breaker.") and before:
+                breakers[about] = event.kind
+            elif event.kind.startswith("member."):
+                alive = event.kind == "member.alive"
+                if before:
+                    suspects[about] = not alive
+                refuted[about] = alive
+        return sum(
+            breakers.get(name, _CLOSED) != _CLOSED
+            or (suspects.get(name, False) and refuted.get(name, False))
+            for name in self.names
+        )
 
     def _memory_is_away(self, key: bytes) -> bool:
         """Whether so many of the core's owners of a key have lost their memory that the rest can't vouch

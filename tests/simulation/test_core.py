@@ -53,3 +53,20 @@ def test_owners_behind_an_open_breaker_are_not_counted_on(
     operation.answered_s = run.world.now_s
     assert bool(core.judge([history], History(), 0.0, one_sided=False)) is expected
     assert not core.judge([history], History(), 0.0, one_sided=True)
+
+
+@pytest.mark.parametrize("refuted", [True, False])
+def test_owners_that_are_suspect_for_a_moment_are_not_counted_on(refuted: bool) -> None:
+    run = SwarmRun(draw(44), 44)
+    run.cluster.start()
+    core = core_of(run)
+    core.look([])
+    events, now_s = core.processes[0].events, run.world.now_s
+    events.append((now_s, Emit("member.suspect", "n2 is suspect", fields=(("node", "n2"),))))
+    if refuted:
+        events.append((now_s + 1, Emit("member.alive", "n2 is alive", fields=(("node", "n2"),))))
+    history = History()
+    operation = history.begin(Operation("core-1", "write", b"k", b"v", now_s))
+    operation.node, operation.result, operation.text = "n1", Result.FAIL, "NOREPLICAS"
+    operation.answered_s = now_s
+    assert bool(core.judge([history], History(), 0.0, one_sided=False)) is not refuted
