@@ -127,10 +127,8 @@ class Coordinator:
         )
         self.strong: StrongRequests | None = None
         """Takes what touches strong keys."""
-        self.reads = 0
-        self.writes = 0
-        self.errors = 0
-        self.unknowns = 0
+        self.reads = self.writes = 0
+        self.errors = self.unknowns = 0
         self.sloppy = 0
         """Answers to this node's clients, whoever took the write, with fewer than W copies."""
         self.on_write: Callable[[tuple[bytes, ...]], None] = _ignore_keys
