@@ -68,7 +68,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(strong_keys.amnesia, strong_alone, seed=3),
         Mutant(strong_keys.wiped_node_votes, with_faults("wipe-witness", keys=strong), seed=18),
         Mutant(strong_keys.one_sided_eviction, strong_alone, seed=3),
-        Mutant(strong_keys.old_owners_alone, with_faults("ambush", *CHANGES, keys=strong), seed=1),
+        Mutant(strong_keys.old_owners_alone, with_faults("ambush", *CHANGES, keys=strong), seed=49),
         Mutant(strong_keys.new_owners_alone, with_faults("ambush"), seed=2),
         Mutant(strong_keys.copies_by_accepted_ballot, with_faults("ambush"), seed=2),
         Mutant(strong_keys.expiry_by_a_fast_clock, leases, seed=2),
