@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final, final
 
+from nodecore.effects import Emit
 from nodecore.simulation.cluster import SimCluster
 from nodecore.simulation.history import History, Operation, Result
 from nodecore.simulation.process import SimProcess
@@ -19,7 +20,8 @@ ANSWER_S: Final = 2.6
 """Within this every operation at the core is answered once it is its turn: the nodes' own time-out and
 a little."""
 _UNANSWERED: Final = ("", "no reply in time", "connection lost")
-_CLOSED: Final = "breaker.closed"
+_WHOLE: Final = {"breaker": "breaker.closed", "member": "member.alive", "link": "link.up"}
+"""Kinds of events about a peer, and the one after which it is asked again."""
 
 
 def pick_core(cluster: SimCluster, rng: Random) -> list[SimProcess]:
@@ -127,28 +129,25 @@ class Core:
 
     def _doubted(self, operation: Operation) -> int:
         """Nodes of the core that the operation's node had reason not to ask: the breaker to them was not
-        closed, or they were suspect for the moment; who still is in the end counts as asked.
+        closed, or they were suspect or not linked for the moment; who still is in the end counts as asked.
         """
         node = next((p for p in self.processes if str(p.node_id) == operation.node), None)
-        breakers: dict[str, str] = {}
-        suspects: dict[str, bool] = {}
-        refuted: dict[str, bool] = {}
+        then: dict[tuple[str, str], bool] = {}
+        in_the_end: dict[tuple[str, str], bool] = {}
         for at_s, event in () if node is None else node.events:
-            fields = dict(event.fields)
-            about = str(fields.get("peer") or fields.get("node"))
-            before = at_s <= operation.answered_s
-            if event.kind.startswith("breaker.") and before:
-                breakers[about] = event.kind
-            elif event.kind.startswith("member."):
-                alive = event.kind == "member.alive"
-                if before:
-                    suspects[about] = not alive
-                refuted[about] = alive
-        return sum(
-            breakers.get(name, _CLOSED) != _CLOSED
-            or (suspects.get(name, False) and refuted.get(name, False))
-            for name in self.names
-        )
+            what = event.kind.partition(".")[0]
+            if what not in _WHOLE:
+                continue
+            about = what, _peer_of(event)
+            in_the_end[about] = event.kind == _WHOLE[what]
+            if at_s <= operation.answered_s:
+                then[about] = in_the_end[about]
+        doubted = {
+            peer: None
+            for (what, peer), whole in then.items()
+            if not whole and (what == "breaker" or in_the_end[what, peer])
+        }
+        return sum(name in doubted for name in self.names)
 
     def _memory_is_away(self, key: bytes) -> bool:
         """Whether so many of the core's owners of a key have lost their memory that the rest can't vouch
@@ -164,6 +163,14 @@ class Core:
         assert routing is not None
         vouch = routing.route(key, slot).absences
         return len(inside) < len(owners) and filled < min(vouch, len(inside))
+
+
+def _peer_of(event: Emit) -> str:
+    fields = dict(event.fields)
+    named = fields.get("peer") or fields.get("node")
+    if named is None and event.kind.startswith("link."):
+        named = event.text.removeprefix("data link to ").partition(" ")[0]
+    return str(named)
 
 
 def _overdue(operations: Iterable[Operation], until_s: float) -> list[Operation]:

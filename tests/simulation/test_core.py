@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from nodecore.effects import Emit
@@ -55,18 +57,31 @@ def test_owners_behind_an_open_breaker_are_not_counted_on(
     assert not core.judge([history], History(), 0.0, one_sided=True)
 
 
-@pytest.mark.parametrize("refuted", [True, False])
-def test_owners_that_are_suspect_for_a_moment_are_not_counted_on(refuted: bool) -> None:
+def suspected(whole: bool) -> Emit:
+    kind = "member.alive" if whole else "member.suspect"
+    return Emit(kind, "n2 is something", fields=(("node", "n2"),))
+
+
+def unlinked(whole: bool) -> Emit:
+    word = "up" if whole else "down"
+    return Emit(f"link.{word}", f"data link to n2 is {word}: connection reset")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("event", [suspected, unlinked])
+def test_owners_that_are_away_for_a_moment_are_not_counted_on(
+    event: Callable[[bool], Emit], ends: bool
+) -> None:
     run = SwarmRun(draw(44), 44)
     run.cluster.start()
     core = core_of(run)
     core.look([])
     events, now_s = core.processes[0].events, run.world.now_s
-    events.append((now_s, Emit("member.suspect", "n2 is suspect", fields=(("node", "n2"),))))
-    if refuted:
-        events.append((now_s + 1, Emit("member.alive", "n2 is alive", fields=(("node", "n2"),))))
+    events.append((now_s, event(False)))
+    if ends:
+        events.append((now_s + 1, event(True)))
     history = History()
     operation = history.begin(Operation("core-1", "write", b"k", b"v", now_s))
     operation.node, operation.result, operation.text = "n1", Result.FAIL, "NOREPLICAS"
     operation.answered_s = now_s
-    assert bool(core.judge([history], History(), 0.0, one_sided=False)) is not refuted
+    assert bool(core.judge([history], History(), 0.0, one_sided=False)) is not ends
