@@ -19,7 +19,7 @@ from nodecore.placement.proposals import (
     propose_stable,
 )
 from nodecore.placement.topology import Topology
-from tests.nodecore.consensus.world import Peer, World, member
+from tests.nodecore.consensus.world import World, abstains, flush_by, member
 from transport.messages import (
     Accept,
     Ack,
@@ -30,16 +30,6 @@ from transport.messages import (
     TopologyDocument,
     TopologyFetch,
 )
-
-
-def flush_by(world: World, node_id: str) -> Topology:
-    document = world[node_id].chain.document
-    assert document is not None
-    return replace(propose_flush(document, 1), reason=f"flush by {node_id}")
-
-
-def abstains(peer: Peer) -> bool:
-    return peer.chain.abstaining
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7])

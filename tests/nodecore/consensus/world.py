@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from nodecore.config import Addresses
@@ -12,7 +13,7 @@ from nodecore.consensus.outcome import ProposalResult
 from nodecore.consensus.settings import ChainSettings
 from nodecore.effects import Emit
 from nodecore.ids import NodeId, Now
-from nodecore.placement.proposals import bootstrap
+from nodecore.placement.proposals import bootstrap, propose_flush
 from nodecore.placement.topology import Member, Topology
 from nodecore.timers import Timers
 from transport.codec import decode, encode
@@ -21,6 +22,18 @@ from transport.messages import Lane, Message
 
 def member(node_id: str, **fields: object) -> Member:
     return Member(NodeId(node_id), Addresses(f"{node_id}:1", "", ""), **fields)  # type: ignore[arg-type]
+
+
+def flush_by(world: World, node_id: str) -> Topology:
+    """A successor of what the node knows, that says whose it is."""
+    document = world[node_id].chain.document
+    assert document is not None
+    return replace(propose_flush(document, 1), reason=f"flush by {node_id}")
+
+
+def abstains(peer: Peer) -> bool:
+    """In a function: a checker of types takes a second look at an attribute for the first."""
+    return peer.chain.abstaining
 
 
 class Peer:
