@@ -20,12 +20,12 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, NamedTuple, final
 
-import msgspec
-
 from nodecore.consensus.acceptor import AcceptorState
 from nodecore.consensus.answers import plain_step_problems
-from nodecore.consensus.ballot import COUNTER_MAX, NO_BALLOT, Ballot
+from nodecore.consensus.ballot import COUNTER_MAX, NO_BALLOT
+from nodecore.consensus.record import AcceptorRecord
 from nodecore.consensus.settings import ChainSettings
+from nodecore.errors import InvalidTopology
 from nodecore.ids import NodeId, Now
 from nodecore.placement.topology import Topology
 from nodecore.timers import Timer, Timers
@@ -45,28 +45,15 @@ class RecallPorts(NamedTuple):
     """Not everybody could answer so far: time to ask for readmission."""
 
 
-class Testimony(msgspec.Struct, frozen=True):
-    """A member's answer. All of it is about the instance that follows the epoch of the question."""
-
-    life: int
-    """Repeats the question's number, which answers to an earlier life do not bear."""
-    promised: tuple[int, str]
-    """The highest ballot that the member promised or proposed with."""
-    accepted_ballot: tuple[int, str]
-    """Of the latest value that it accepted or asks others to accept; NO_BALLOT: there is none."""
-    accepted: object
-
-
 def testimony_to(question: ChangeStep, state: AcceptorState) -> ChangeStep:
-    """The answer of a member to a voter without memory; ``state`` as :class:`Testimony` says."""
+    """The answer of a member to a voter without memory.
+
+    ``state``: what it knows of the instance that follows the epoch of the question: the highest ballot
+    that it promised or proposed with, and the latest value that it accepted or asks others to accept.
+    """
     life = question.fields.get("life") if isinstance(question.fields, dict) else None
-    fields = {
-        "life": life,
-        "promised": list(state.promised),
-        "accepted_ballot": list(state.accepted_ballot),
-        "accepted": state.accepted,
-    }
-    return ChangeStep(question.epoch, RECALLED, fields)
+    record = AcceptorRecord(question.epoch + 1, state)
+    return ChangeStep(question.epoch, RECALLED, {"life": life, "record": record.to_plain()})
 
 
 @final
@@ -139,14 +126,15 @@ class Recall:
         document = self._document
         if document is None or step.epoch != document.epoch or peer not in self._pending:
             return
-        try:
-            testimony = msgspec.convert(step.fields, Testimony)
-        except msgspec.ValidationError:
+        fields = step.fields if isinstance(step.fields, dict) else {}
+        # An answer to an earlier life bears another number.
+        if fields.get("life") != self._life:
             return
-        told = AcceptorState(
-            Ballot(*testimony.promised), Ballot(*testimony.accepted_ballot), testimony.accepted
-        )
-        if testimony.life != self._life or not _is_possible(document, told):
+        try:
+            told = AcceptorRecord.from_plain(fields.get("record")).state
+        except InvalidTopology:
+            return
+        if not _is_possible(document, told):
             return
         del self._pending[peer]
         self._state = self._state.joined(told)

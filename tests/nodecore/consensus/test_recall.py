@@ -9,6 +9,7 @@ import pytest
 
 from nodecore.consensus.outcome import ProposalOutcome
 from nodecore.consensus.recall import RECALL, RECALLED
+from nodecore.consensus.record import AcceptorRecord
 from nodecore.ids import NodeId
 from nodecore.placement.proposals import propose_remove, propose_stable
 from tests.nodecore.consensus.world import Peer, World, abstains, flush_by
@@ -168,9 +169,11 @@ def test_answers_that_prove_nothing_count_for_nothing(change: dict[str, Any]) ->
         if (source, target) == ("n3", "n2") and isinstance(message, ChangeStep)
     ]
     assert isinstance(asked[-1].fields, dict)
-    good = {"life": asked[-1].fields["life"], "promised": [0, ""], "accepted_ballot": [0, ""]}
-    good["accepted"] = None
-    for bad in (ChangeStep(1, RECALLED, good), ChangeStep(2, RECALLED, good | change)):
+    record = AcceptorRecord(3).to_plain()
+    life = asked[-1].fields["life"]
+    good = {"life": life, "record": record}
+    wrong = {"life": change.get("life", life), "record": record | change}
+    for bad in (ChangeStep(1, RECALLED, good), ChangeStep(2, RECALLED, wrong)):
         peer.chain.on_message(NodeId("n2"), 0, bad, world.now)
     assert abstains(peer)
     peer.chain.on_message(NodeId("n2"), 0, ChangeStep(2, RECALLED, good), world.now)
