@@ -207,6 +207,7 @@ class Chain:
             return ["this node knows no topology yet"]
         if document == previous:
             self._voter.readmit(document)
+            self._watch(now)
         elif found := recovery_problems(previous, document):
             return found
         else:
@@ -245,10 +246,8 @@ class Chain:
             if document.age == current.age and document != current:
                 self._refuse(f"another document of epoch {document.epoch} is said to be chosen")
             return False
-        first = self._memory.is_stranger
         self._adopt(document, now)
-        if first:
-            self._memory.settle()
+        self._memory.settle()
         return True
 
     def _adopt(self, document: Topology, now: Now, abstains: int | None = None) -> None:

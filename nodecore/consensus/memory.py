@@ -34,11 +34,6 @@ class Memory:
         self._asks = asks
         self._life = _Life.STRANGER
 
-    @property
-    def is_stranger(self) -> bool:
-        """Whether this node knows no document yet."""
-        return self._life is _Life.STRANGER
-
     def on_restored(self, document: Topology, knows_votes: bool) -> None:
         """A document of an earlier life was found; ``knows_votes``: and a record of the voter.
 

@@ -144,6 +144,22 @@ def test_member_that_does_not_answer_makes_it_take_an_epoch() -> None:
     assert next(m for m in world.chosen[3].members if m.node_id == "n3").born == 3
 
 
+def test_voter_for_whom_an_operator_vouches_asks_no_more() -> None:
+    world = World(3)
+    world["n1"].propose(flush_by(world, "n1"))
+    world.run(1)
+    world["n2"].dead = True
+    peer = come_back_wiped(world, "n3", "n1")
+    document = peer.chain.document
+    assert document is not None
+    assert abstains(peer)
+    assert peer.chain.install(document, world.now) == []
+    assert not abstains(peer)
+    world.sent.clear()
+    world.run(5)
+    assert not asked_by(world, "n3")
+
+
 @pytest.mark.parametrize(
     "change",
     [
