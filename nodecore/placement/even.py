@@ -24,7 +24,7 @@ from typing import Final, TypeAlias, final
 
 from nodecore.ids import SLOTS_COUNT
 from nodecore.placement.quotas import apportion, copies_quotas
-from nodecore.placement.ring import Owners, OwnerTable
+from nodecore.placement.ring import OwnerTable
 from nodecore.placement.topology import Member
 
 _BLOCK_SLOTS: Final = 256
@@ -61,10 +61,8 @@ def _assign(previous: OwnerTable | None, ordered: tuple[Member, ...], copies: in
     _shift(board.copies_excess, board.copies_edges, board.move)
     board.choose_first_owners()
     names = [member.node_id for member in ordered]
-    known: dict[tuple[int, ...], Owners] = {}
     rows = list(map(tuple, board.slots))
-    for row in dict.fromkeys(rows):
-        known[row] = tuple(names[index] for index in row)
+    known = {row: tuple(names[index] for index in row) for row in dict.fromkeys(rows)}
     return tuple(map(known.__getitem__, rows))
 
 

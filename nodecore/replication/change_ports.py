@@ -36,6 +36,8 @@ STEP_INTERVAL_S: Final = 0.5
 PROGRESS_TIMEOUT_S: Final = 3.0
 """A source that has sent nothing for so long is replaced by another; one that is at it gives a sign of
 life at least once a second."""
+FETCH_NUMBERS: Final = 2**31
+"""As many, from 1 on, tell what was asked to be streamed."""
 COOLDOWN_S: Final = 0.5
 """Before a source that failed is asked again."""
 DROPS_PER_STEP: Final = 256

@@ -18,12 +18,16 @@ from typing import Final
 
 from nodecore.effects import Emit, Severity
 from nodecore.ids import SLOTS_COUNT, Epoch, NodeId, Now
-from nodecore.replication.change_ports import COOLDOWN_S, PROGRESS_TIMEOUT_S, ChangePorts
+from nodecore.replication.change_ports import (
+    COOLDOWN_S,
+    FETCH_NUMBERS,
+    PROGRESS_TIMEOUT_S,
+    ChangePorts,
+)
 from nodecore.replication.slot_needs import Need
 from nodecore.request_numbers import RequestNumbers
 from transport.messages import ChangeStep, Lane
 
-_IDS: Final = 2**31
 _SLOTS: Final = tuple(range(SLOTS_COUNT))
 _FLAGS: Final = bytes.maketrans(b"01", b"\x00\x01")
 
@@ -76,7 +80,7 @@ class Filling:
         self._tasks: dict[int, _Task] = {}
         self._fetches: dict[NodeId, _Fetch] = {}
         self._rest_until_s: dict[NodeId, float] = {}
-        self._numbers = RequestNumbers(1, _IDS, ports.rng)
+        self._numbers = RequestNumbers(1, FETCH_NUMBERS, ports.rng)
         self._epoch = Epoch(0)
         self._joint = False
         self._sources: tuple[NodeId, ...] = ()

@@ -26,7 +26,7 @@ from nodecore.ids import SLOTS_COUNT, NodeId, Now
 from nodecore.placement.alike import Slots, count, exchange, mark
 from nodecore.placement.slot_map import SlotMap
 from nodecore.placement.topology import Topology
-from nodecore.replication.change_ports import COOLDOWN_S, PROGRESS_TIMEOUT_S
+from nodecore.replication.change_ports import COOLDOWN_S, FETCH_NUMBERS, PROGRESS_TIMEOUT_S
 from nodecore.replication.filling import slot_list, to_bitmap
 from nodecore.request_numbers import RequestNumbers
 from nodecore.strong.lesson import Lesson, Request
@@ -41,7 +41,6 @@ FETCH: Final = "strong-fetch"
 STREAMED: Final = "strong-streamed"
 GAP_MAX: Final = 2
 """To stop being an owner and become one again takes at least three epochs."""
-_IDS: Final = 2**31
 
 
 class LearningPorts(NamedTuple):
@@ -82,7 +81,7 @@ class Learning:
         """Everybody whom any slot may be asked of."""
         self._fetches: dict[NodeId, Request] = {}
         self._rest_until_s: dict[NodeId, float] = {}
-        self._numbers = RequestNumbers(1, _IDS, ports.rng)
+        self._numbers = RequestNumbers(1, FETCH_NUMBERS, ports.rng)
         self._topology: Topology | None = None
         self._slot_map: SlotMap | None = None
         self._generation = 0

@@ -133,15 +133,13 @@ class Rounds:
 
     def flush(self, now: Now) -> None:
         """The end of a wake-up: begin what was started, ask whoever is to be asked."""
-        if not self._begin and not self._outbox:
-            return  # As most wake-ups end.
         for _turn in range(_TURNS_MAX):
+            if not self._begin and not self._outbox:
+                return
             begin, self._begin = self._begin, {}
             for instance in begin.values():
                 instance.go_on(now)
             outbox, self._outbox = self._outbox, {}
-            if not begin and not outbox:
-                return
             for peer, items in outbox.items():
                 waiting = [item for item in items if item[0].alive]
                 if peer == self.node:
