@@ -208,7 +208,8 @@ class Node:
             if was != up:
                 word = "up" if up else "down"
                 detail = f": {reason}" if reason else ""
-                self.emit(Emit(f"link.{word}", f"data link to {peer} is {word}{detail}"))
+                text = f"data link to {peer} is {word}{detail}"
+                self.emit(Emit(f"link.{word}", text, fields=(("peer", str(peer)),)))
         if not up and self.ready():
             self.membership.hint_unreachable(peer, now, refused="refused" in reason.lower())
 

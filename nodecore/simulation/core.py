@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final, final
 
-from nodecore.effects import Emit
 from nodecore.simulation.cluster import SimCluster
 from nodecore.simulation.history import History, Operation, Result
 from nodecore.simulation.process import SimProcess
@@ -77,25 +76,24 @@ class Core:
         self._away = [key for key in keys if self._memory_is_away(key)]
 
     def judge(
-        self, histories: Iterable[History], strong: History, since_s: float, one_sided: bool
+        self, history: History, strong: History, since_s: float, *, one_sided: bool
     ) -> list[str]:
         """What was wrong with the operations at the core that began at ``since_s`` or later.
 
         Args:
-            histories: operations at the core, the strong ones in ``strong`` beside others.
-            strong: of all strong keys.
+            history: of eventual keys, at the core alone.
+            strong: of strong keys, at all nodes.
             since_s: see above.
             one_sided: somebody outside is heard but does not hear, or the reverse.
         """
         found: list[str] = []
         now_s = self._cluster.world.now_s
         asked = [op for op in strong if op.client.startswith("core")]
-        groups: list[Iterable[Operation]] = [*histories, asked]
-        overdue = [op for group in groups for op in _overdue(group, now_s)]
+        overdue = [*_overdue(history, now_s), *_overdue(asked, now_s)]
         must_succeed = self._options.clocks_sound and not one_sided
         # Where many are killed at once, the memory of all owners of an eventual key may be away.
         must_succeed = must_succeed and not self._options.strong_alone
-        for operation in (op for group in groups for op in group):
+        for operation in (*history, *asked):
             if operation.begin_s < since_s:
                 continue
             problem = ""
@@ -138,7 +136,8 @@ class Core:
             what = event.kind.partition(".")[0]
             if what not in _WHOLE:
                 continue
-            about = what, _peer_of(event)
+            fields = dict(event.fields)
+            about = what, str(fields.get("peer") or fields.get("node"))
             in_the_end[about] = event.kind == _WHOLE[what]
             if at_s <= operation.answered_s:
                 then[about] = in_the_end[about]
@@ -163,14 +162,6 @@ class Core:
         assert routing is not None
         vouch = routing.route(key, slot).absences
         return len(inside) < len(owners) and filled < min(vouch, len(inside))
-
-
-def _peer_of(event: Emit) -> str:
-    fields = dict(event.fields)
-    named = fields.get("peer") or fields.get("node")
-    if named is None and event.kind.startswith("link."):
-        named = event.text.removeprefix("data link to ").partition(" ")[0]
-    return str(named)
 
 
 def _overdue(operations: Iterable[Operation], until_s: float) -> list[Operation]:

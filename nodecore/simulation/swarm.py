@@ -182,7 +182,8 @@ class SwarmRun:
             load.pause()
         self.cluster.run(ANSWER_S)
         since_s = self.world.now_s - ANSWER_S - CORE_JUDGED_S
-        return core.judge([self.core_history], self.strong_history, since_s, self.nemesis.one_sided)
+        one_sided = self.nemesis.one_sided
+        return core.judge(self.core_history, self.strong_history, since_s, one_sided=one_sided)
 
     def _settle(self) -> list[str]:
         cluster, workload = self.cluster, self.workload

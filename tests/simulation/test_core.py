@@ -18,6 +18,15 @@ def core_of(run: SwarmRun) -> Core:
     return Core(run.cluster, run.options, processes, run.reached)
 
 
+def failed_write(at_s: float) -> History:
+    """Of one write at n1, refused at once."""
+    history = History()
+    operation = history.begin(Operation("core-1", "write", b"k", b"v", at_s))
+    operation.node, operation.result, operation.text = "n1", Result.FAIL, "NOREPLICAS"
+    operation.answered_s = at_s
+    return history
+
+
 def test_nothing_is_expected_of_a_core_that_has_lost_its_memory() -> None:
     run = SwarmRun(draw(44), 44)
     run.cluster.start()
@@ -49,12 +58,9 @@ def test_owners_behind_an_open_breaker_are_not_counted_on(
     for peer in heard_slowly:
         event = Emit("breaker.open", f"breaker to {peer}", fields=(("peer", peer),))
         core.processes[0].events.append((run.world.now_s, event))
-    history = History()
-    operation = history.begin(Operation("core-1", "write", b"k", b"v", run.world.now_s))
-    operation.node, operation.result, operation.text = "n1", Result.FAIL, "NOREPLICAS"
-    operation.answered_s = run.world.now_s
-    assert bool(core.judge([history], History(), 0.0, one_sided=False)) is expected
-    assert not core.judge([history], History(), 0.0, one_sided=True)
+    history = failed_write(run.world.now_s)
+    assert bool(core.judge(history, History(), 0.0, one_sided=False)) is expected
+    assert not core.judge(history, History(), 0.0, one_sided=True)
 
 
 def suspected(whole: bool) -> Emit:
@@ -64,7 +70,7 @@ def suspected(whole: bool) -> Emit:
 
 def unlinked(whole: bool) -> Emit:
     word = "up" if whole else "down"
-    return Emit(f"link.{word}", f"data link to n2 is {word}: connection reset")
+    return Emit(f"link.{word}", f"data link to n2 is {word}", fields=(("peer", "n2"),))
 
 
 @pytest.mark.parametrize("ends", [True, False])
@@ -80,8 +86,5 @@ def test_owners_that_are_away_for_a_moment_are_not_counted_on(
     events.append((now_s, event(False)))
     if ends:
         events.append((now_s + 1, event(True)))
-    history = History()
-    operation = history.begin(Operation("core-1", "write", b"k", b"v", now_s))
-    operation.node, operation.result, operation.text = "n1", Result.FAIL, "NOREPLICAS"
-    operation.answered_s = now_s
-    assert bool(core.judge([history], History(), 0.0, one_sided=False)) is not ends
+    history = failed_write(now_s)
+    assert bool(core.judge(history, History(), 0.0, one_sided=False)) is not ends
