@@ -11,19 +11,13 @@ _COPIES_MIN: Final = 3
 """Of a strong key, for a majority to be left that has forgotten nothing."""
 
 
-def has_left(process: SimProcess) -> bool:
-    """Whether a process ended itself in order."""
-    ended = process.stopped
-    return not process.running and ended is not None and ended.exit_code == 0
-
-
 def may_lose_memory(cluster: SimCluster, victim: SimProcess, *, strong_alone: bool) -> bool:
     """Whether all others hold what they should; ``strong_alone``: nobody has written eventual keys."""
     topology = cluster.topology()
     strong = [keyspace for keyspace in topology.keyspaces if keyspace.mode == "strong"]
     if any(keyspace.n < _COPIES_MIN or keyspace.n_next for keyspace in strong):
         return False
-    others = [p for p in cluster.processes.values() if p is not victim and not has_left(p)]
+    others = [p for p in cluster.processes.values() if p is not victim and not p.has_left]
     if strong_alone:
         every = {member.node_id: None for member in topology.all_members}
         return victim.running and all(_knows_strong(p) for p in others if p.node_id in every)

@@ -18,7 +18,7 @@ from nodecore.simulation.ambushes import Ambusher
 from nodecore.simulation.cluster import SimCluster
 from nodecore.simulation.disk import DamagedRecord
 from nodecore.simulation.history import FOREVER
-from nodecore.simulation.losses import has_left, may_lose_memory
+from nodecore.simulation.losses import may_lose_memory
 from nodecore.simulation.process import SimProcess
 from nodecore.simulation.strong_load import StrongLoad
 from nodecore.simulation.swarm_options import JUMP_AHEAD_MS_MAX, MEMBERS_MAX, SwarmOptions
@@ -129,7 +129,7 @@ class Nemesis:
         inside = [str(process.node_id) for process in core]
         for process in self._cluster.processes.values():
             name = str(process.node_id)
-            if name in inside or has_left(process):
+            if name in inside or process.has_left:
                 continue
             way = self._rng.choice(("cut", "deaf", "mute", "paused"))
             self._world.note("fault", f"{way} for good", name)
@@ -148,7 +148,7 @@ class Nemesis:
         """These run and reach each other from now on."""
         names = [process.node_id for process in processes]
         for process in processes:
-            if has_left(process):
+            if process.has_left:
                 continue
             process.resume()
             if not process.running:
@@ -175,7 +175,7 @@ class Nemesis:
         life = process.lives
 
         def again() -> None:
-            if not process.running and process.lives == life and not has_left(process):
+            if not process.running and process.lives == life and not process.has_left:
                 self._start(process)
 
         longest_s = self._options.restart_s_max

@@ -90,6 +90,11 @@ class SimProcess:
             raise LookupError(f"{self.node_id} is not running")
         return self._node
 
+    @property
+    def has_left(self) -> bool:
+        """Whether this process ended itself in order."""
+        return not self.running and self.stopped is not None and self.stopped.exit_code == 0
+
     # -- life --------------------------------------------------------------------------------
 
     def start(self) -> None:

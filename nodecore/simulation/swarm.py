@@ -240,7 +240,7 @@ class SwarmRun:
         return all(
             process.running and not process.paused
             for process in self.cluster.processes.values()
-            if process.stopped is None or process.stopped.exit_code
+            if not process.has_left
         )
 
     @property
@@ -280,7 +280,7 @@ class SwarmRun:
             if name not in first:
                 self.reached("joined")
         for process in processes:
-            if process.stopped is not None and process.stopped.exit_code == 0:
+            if process.has_left:
                 self.reached("left")
 
 
